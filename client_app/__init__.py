@@ -1,0 +1,1 @@
+"""The ClientApp: knows one site's data."""

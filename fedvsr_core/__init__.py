@@ -1,0 +1,1 @@
+"""Video and arithmetic: what both apps share."""

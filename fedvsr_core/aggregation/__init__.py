@@ -1,0 +1,1 @@
+"""From client updates to one model, in plain numpy."""

@@ -1,0 +1,33 @@
+"""The errors a caller can tell apart, each one also a builtin."""
+
+
+class FedVSRError(Exception):
+    """Base of all errors that this project raises on purpose; the message is one sentence for a person."""
+
+
+class ConfigurationError(FedVSRError, ValueError):
+    """A key, an option or a value of the configuration is wrong; lists every problem found."""
+
+
+class DataError(FedVSRError, ValueError):
+    """A video, a frame or a partition isn't what training needs; names the clip and the remedy."""
+
+
+class ShapeError(FedVSRError, ValueError):
+    """A tensor or array has another shape, dtype or range than the function takes."""
+
+
+class AggregationError(FedVSRError, ValueError):
+    """Client updates or reports that can't be combined."""
+
+
+class CheckpointError(FedVSRError, ValueError):
+    """A file of weights is damaged, or doesn't fit the model."""
+
+
+class FederationError(FedVSRError, RuntimeError):
+    """The federation can't go on: nodes are missing, workers died, or nodes run other code."""
+
+
+class MissingToolError(FedVSRError, ImportError):
+    """An optional package, program or file of weights isn't installed; the message has the line that installs it."""

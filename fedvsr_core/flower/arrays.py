@@ -1,0 +1,39 @@
+"""Model weights as they travel: float arrays in, float arrays out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from flwr.app import Array, ArrayRecord
+from torch import Tensor
+
+NamedArrays = dict[str, np.ndarray]
+"""Arrays by their name in the model's state dict."""
+
+
+def travels(tensor: Tensor) -> bool:
+    """Whether a tensor of a state dict is sent: integer and boolean buffers stay where they are."""
+    return tensor.is_floating_point()
+
+
+def to_record(state: Mapping[str, Tensor]) -> ArrayRecord:
+    """Pack the floating-point tensors of a state dict; copies to the CPU."""
+    return record_from_arrays(
+        {name: tensor.detach().cpu().numpy() for name, tensor in state.items() if travels(tensor)}
+    )
+
+
+def record_from_arrays(arrays: Mapping[str, np.ndarray]) -> ArrayRecord:
+    """Pack named arrays; 0-d arrays stay arrays."""
+    return ArrayRecord({name: Array(np.asarray(array)) for name, array in arrays.items()})
+
+
+def to_arrays(record: ArrayRecord) -> NamedArrays:
+    """Unpack an ArrayRecord into numpy arrays."""
+    return {name: array.numpy() for name, array in record.items()}
+
+
+def to_state(record: ArrayRecord, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Complete received arrays with the tensors that don't travel, as a full state dict."""
+    kept = {name: tensor for name, tensor in own.items() if not travels(tensor)}
+    return {name: torch.from_numpy(array.copy()) for name, array in to_arrays(record).items()} | kept

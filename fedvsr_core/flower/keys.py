@@ -1,0 +1,32 @@
+"""The names of everything that crosses the wire."""
+
+# Records of a message. The first three are Flower's own defaults, which its strategies look for.
+ARRAYS = "arrays"
+CONFIG = "config"
+METRICS = "metrics"
+ABOUT = "about"
+
+# Entries of the ConfigRecord that the server sends.
+SERVER_ROUND = "server-round"
+SETTINGS = "settings"
+
+# Entries of the MetricRecord that a client returns: numbers, the same for every client.
+NUM_EXAMPLES = "num-examples"
+NUM_STEPS = "num-steps"
+LOSS = "loss"
+LOSS_PART_PREFIX = "loss-"
+SECONDS = "seconds"
+PEAK_MEMORY_MB = "peak-memory-mb"
+
+# Entries of the ConfigRecord `ABOUT` that a client returns: words.
+CLIENT = "client"
+NUM_CLIENTS = "num-clients"
+DEVICE = "device"
+CODE = "code"
+BATCHES = "batches"
+
+# Node configuration: set by Flower in simulation, by the operator of a site with --node-config.
+PARTITION_ID = "partition-id"
+NUM_PARTITIONS = "num-partitions"
+SITE = "site"
+DATA_DIR = "data-dir"

@@ -1,0 +1,1 @@
+"""Upscaling whole videos with a trained model."""

@@ -1,0 +1,1 @@
+"""Scores of an upscaled video against its ground truth."""

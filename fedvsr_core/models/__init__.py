@@ -1,0 +1,1 @@
+"""Video super-resolution networks, one published model a module."""

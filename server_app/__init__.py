@@ -1,0 +1,1 @@
+"""The ServerApp: knows rounds."""
