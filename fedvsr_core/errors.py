@@ -22,7 +22,7 @@ class AggregationError(FedVSRError, ValueError):
 
 
 class CheckpointError(FedVSRError, ValueError):
-    """A file of weights is damaged, or doesn't fit the model."""
+    """A file that a run left is damaged, or doesn't fit the model."""
 
 
 class FederationError(FedVSRError, RuntimeError):

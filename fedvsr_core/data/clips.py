@@ -15,7 +15,7 @@ class Clip:
 
     Attributes:
         name: Unique among the clips of a dataset, such as ``bikes/030-069``.
-        high: High-resolution frames, (T, sH, sW, 3) uint8 RGB; height and width are multiples of the scale ``s``.
+        high: High-resolution frames, (T, sH, sW, 3) uint8 RGB; height and width are multiples of ``s``.
         low: The degraded frames, (T, H, W, 3) uint8 RGB, or None where they are still to be made.
     """
 

@@ -37,3 +37,8 @@ def to_state(record: ArrayRecord, own: Mapping[str, Tensor]) -> dict[str, Tensor
     """Complete received arrays with the tensors that don't travel, as a full state dict."""
     kept = {name: tensor for name, tensor in own.items() if not travels(tensor)}
     return {name: torch.from_numpy(array.copy()) for name, array in to_arrays(record).items()} | kept
+
+
+def size_bytes(record: ArrayRecord) -> int:
+    """Size of the arrays in bytes, as they travel."""
+    return sum(len(array.data) for array in record.values())

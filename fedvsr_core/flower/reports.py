@@ -13,7 +13,7 @@ class Report:
 
     Attributes:
         client: The client's name, the same in every round and run: its partition or its site.
-        examples: Training windows seen.
+        examples: Training windows that the client's clips hold; what FedAvg weighs by.
         steps: Optimiser steps taken.
         loss: Mean total training loss over the steps.
         parts: The same for each part of the loss, by name, such as ``charbonnier``.

@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format type test test-all smoke bundle bench
+
+help: ## show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: ## install for development, into the active environment
+	pip install -e ".[test]"
+
+lint: ## ruff: rules and format
+	ruff check .
+	ruff format --check .
+
+format: ## let ruff mend what it can
+	ruff check --fix .
+	ruff format .
+
+type: ## mypy, strict
+	mypy
+
+test: ## the default tests (minutes)
+	pytest
+
+test-all: ## the slow tests too
+	pytest -m ""
+
+smoke: ## a real two-round run in the simulation engine, on synthetic clips
+	fedvsr run . --run-config 'experiment="smoke"'
+
+bundle: ## what travels to the nodes: build the app bundle and compare it with its checked-in list
+	pytest tests/test_bundle.py
+
+bench: ## time and memory, JSON to stdout
+	for one in benchmarks/*.py; do python $$one || exit 1; done

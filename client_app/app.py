@@ -1,0 +1,77 @@
+"""The ClientApp: unpack a message, train on this site's clips, pack the reply."""
+
+import time
+
+import torch
+from flwr.app import Context, Message, MetricRecord, ConfigRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from client_app.local_data import client_name, local_clips
+from fedvsr_core import devices
+from fedvsr_core.components import build
+from fedvsr_core.data.loaders import Batches
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import to_record, to_state
+from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.reports import Report
+from fedvsr_core.seeds import derive
+from fedvsr_core.settings import ClientSettings
+from fedvsr_core.training.local import train as train_locally
+
+app = ClientApp()
+
+
+@app.query()
+def introduce(message: Message, context: Context) -> Message:
+    """Say which client this is, where it would train and what code it runs."""
+    words = {
+        keys.CLIENT: client_name(context.node_config, context.node_id),
+        keys.DEVICE: devices.describe(_device(context)),
+        keys.CODE: code_digest(),
+    }
+    numbers = {keys.NUM_CLIENTS: int(context.node_config.get(keys.NUM_PARTITIONS, 0))}
+    return Message(
+        RecordDict({keys.ABOUT: ConfigRecord(dict(words)), keys.METRICS: MetricRecord(dict(numbers))}), reply_to=message
+    )
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Train the global model on this site's clips for one round."""
+    began = time.monotonic()
+    config = message.content.config_records[keys.CONFIG]
+    settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
+    client, device = client_name(context.node_config, context.node_id), _device(context)
+    seed = derive(settings.seed, "train", int(str(config[keys.SERVER_ROUND])), client)
+
+    torch.manual_seed(seed)
+    model = build(settings.model)
+    model.load_state_dict(to_state(message.content.array_records[keys.ARRAYS], model.state_dict()))
+    model.to(device)
+    batches = Batches(local_clips(settings, context.node_config), settings.training, seed=seed)
+    outcome = train_locally(
+        model,
+        batches,
+        loss=build(settings.loss),
+        optimiser=build(settings.optimiser, params=model.parameters()),
+        adjust=build(settings.objective).adjust,
+        clip_norm=settings.training.clip_norm,
+        device=device,
+    )
+    report = Report(
+        client=client,
+        examples=batches.num_windows,
+        steps=outcome.steps,
+        loss=outcome.loss,
+        parts=outcome.parts,
+        seconds=time.monotonic() - began,
+        peak_memory_mb=devices.peak_memory_mb(device),
+        device=devices.describe(device),
+        code=code_digest(),
+        batches=batches.digest(),
+    )
+    return Message(RecordDict({keys.ARRAYS: to_record(model.state_dict()), **report.pack()}), reply_to=message)
+
+
+def _device(context: Context) -> torch.device:
+    return devices.choose(str(context.node_config.get(keys.DEVICE, "auto")))

@@ -1,0 +1,110 @@
+"""How much each client's update counts, as pure functions from reports to weights."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fedvsr_core.errors import AggregationError
+
+Weights = npt.NDArray[np.float64]
+"""One weight a client, in the order of the reports; they sum to one."""
+
+
+@dataclass(frozen=True)
+class LossAware:
+    """Weights by loss, and how they came about.
+
+    Attributes:
+        weights: Float64, (clients,), they sum to one.
+        mixing: Share of the loss-based weights, in [0, 1]; the rest is uniform.
+        hellinger: Hellinger distance of the loss-based weights from the uniform ones, in [0, 1].
+        guarded: Positions of the clients whose weight the guard had to bound.
+    """
+
+    weights: Weights
+    mixing: float
+    hellinger: float
+    guarded: tuple[int, ...]
+
+
+def uniform(clients: int) -> Weights:
+    """Equal weights.
+
+    Raises:
+        AggregationError: If there are no clients.
+    """
+    if clients < 1:
+        raise AggregationError("weights need at least one client, got none")
+    return np.full(clients, 1 / clients)
+
+
+def by_examples(examples: Sequence[float]) -> Weights:
+    """Weights in proportion to the number of training examples.
+
+    Args:
+        examples: Of each client, finite and > 0.
+
+    Raises:
+        AggregationError: If there are no clients, or a count isn't finite and > 0.
+
+    Source: FedAvg (McMahan et al., AISTATS 2017), algorithm 1.
+    """
+    _check(examples, "examples")
+    return np.array(examples, dtype=np.float64) / math.fsum(examples)
+
+
+def loss_aware(
+    losses: Sequence[float], *, progress: float, threshold: float = 0.05, guard: float | None = None
+) -> LossAware:
+    """Weight clients with a small loss more, early in training and where losses differ.
+
+    With p = 1 - progress: each client gets ``loss ** -p`` over the sum of these, mixed with the uniform weights. The
+    share of the former is ``(H - threshold) / (1 - threshold)``, zero if negative; H is their Hellinger distance.
+
+    The guard bounds what a client can gain by reporting a tiny loss: no weight exceeds ``guard`` times the uniform
+    one. Where one would, the mixing share is lowered until the largest weight meets the bound, so that the round
+    moves towards plain averaging. Whatever is reported, and by however many, each client keeps within the bound, and
+    all that has to change is one number known after the last reply.
+
+    Args:
+        losses: Mean training loss of each client this round, finite and > 0.
+        progress: Round over number of rounds, in (0, 1].
+        threshold: Hellinger distance below which weights are uniform, in [0, 1); the paper's is 0.05.
+        guard: Largest weight in units of the uniform one, >= 1. With the default threshold, 1.5 changes nothing in any
+            round while the largest loss is at most 3.6 times the smallest. None gives the paper's formula.
+
+    Raises:
+        AggregationError: If ``losses`` is empty or holds a value that isn't finite and > 0, or another argument is
+            out of its range.
+
+    Source: FedVSR (MMSys 2026), loss-aware aggregation; computed in log space, so that no loss overflows, and with
+    exact sums, so that the order of the clients changes no bit. The guard is ours.
+    """
+    _check(losses, "losses")
+    if not (0 < progress <= 1 and 0 <= threshold < 1 and (guard is None or guard >= 1)):
+        raise AggregationError(
+            "progress must be in (0, 1], threshold in [0, 1) and guard at least 1,"
+            f" got {progress}, {threshold} and {guard}"
+        )
+    even = uniform(len(losses))
+    smallest = math.log(min(losses))
+    powers = np.array([math.exp((1 - progress) * (smallest - math.log(loss))) for loss in losses])
+    by_loss = powers / math.fsum(powers)
+    hellinger = math.sqrt(0.5 * math.fsum((np.sqrt(even) - np.sqrt(by_loss)) ** 2))
+    mixing = max(0.0, (hellinger - threshold) / (1 - threshold))
+    guarded: tuple[int, ...] = ()
+    if guard is not None:
+        gain = by_loss - even
+        most = (guard - 1) / len(losses)
+        guarded = tuple(int(k) for k in np.flatnonzero(mixing * gain > most))
+        mixing = float(most / gain.max()) if guarded else mixing
+    return LossAware((1 - mixing) * even + mixing * by_loss, mixing, hellinger, guarded)
+
+
+def _check(values: Sequence[float], what: str) -> None:
+    bad = [(k, value) for k, value in enumerate(values) if not (math.isfinite(value) and value > 0)]
+    if not len(values) or bad:
+        raise AggregationError(f"{what} must be finite and > 0, got {bad or 'none'} of {len(values)}")

@@ -1,0 +1,174 @@
+"""A model in one safetensors file, with the settings that build it.
+
+The file holds the model's whole state dict under its own names. Its metadata are strings: ``format``
+(``fedvsr-1``), ``model`` (JSON of the settings, ``_target_`` included) and whatever else the writer knows,
+such as ``round``. Nothing in it depends on the clock or the machine: equal content means equal bytes.
+Tensors whose name starts with `EXTRA` belong to whoever wrote them and are no part of the model.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from fedvsr_core.checkpoints.atomic import write_atomically
+from fedvsr_core.components import build
+from fedvsr_core.errors import CheckpointError
+from fedvsr_core.models.contract import VideoModel
+
+FORMAT = "fedvsr-1"
+EXTRA = "extra:"
+
+_SHOWN = 5  # names in an error message
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file of weights holds.
+
+    Attributes:
+        state: The model's state dict, on the CPU.
+        settings: ``_target_`` and constructor arguments of the model.
+        facts: The other metadata, as text.
+        extra: Tensors beside the model's, by their name without `EXTRA`.
+    """
+
+    state: dict[str, Tensor]
+    settings: dict[str, Any]
+    facts: dict[str, str]
+    extra: dict[str, Tensor]
+
+    def build(self) -> VideoModel:
+        """The model with these weights, on the CPU and in evaluation mode.
+
+        Raises:
+            ConfigurationError: If the settings don't describe a model of this version of the project.
+            CheckpointError: If the weights don't fit it.
+        """
+        model = build(self.settings)
+        if not isinstance(model, VideoModel):
+            raise CheckpointError(f"the settings must name a video model, got {self.settings}")
+        check_fit(self.state, model.state_dict())
+        model.load_state_dict(self.state)
+        return model.eval()
+
+
+def save_model(
+    path: Path, state: Mapping[str, Tensor], model_settings: Mapping[str, Any], **facts: str | float
+) -> None:
+    """Write a model file atomically.
+
+    Args:
+        path: The file; its folder exists.
+        state: The whole state dict.
+        model_settings: ``_target_`` and constructor arguments, plain JSON values.
+        facts: More metadata, such as ``round=7``; they become text.
+    """
+    write_atomically(path, encode(state, model_settings, {name: str(value) for name, value in facts.items()}))
+
+
+def load_model(path: Path) -> VideoModel:
+    """Build the model of a file, with its weights, on the CPU and in evaluation mode.
+
+    Raises:
+        ConfigurationError: If the file names a model that this version of the project doesn't have.
+        CheckpointError: If the file is missing or damaged, or its weights don't fit the model.
+    """
+    try:
+        return read(path).build()
+    except CheckpointError as error:
+        raise CheckpointError(f"'{path}' can't be loaded: {error}") from error
+
+
+def encode(
+    state: Mapping[str, Tensor],
+    model_settings: Mapping[str, Any],
+    facts: Mapping[str, str],
+    extra: Mapping[str, Tensor] | None = None,
+) -> bytes:
+    """The bytes of a model file; see `ModelFile` for the arguments.
+
+    safetensors writes its metadata in a new random order each time, so the header is put in order here.
+    """
+    tensors = {**state, **{EXTRA + name: tensor for name, tensor in (extra or {}).items()}}
+    # Copies, since safetensors refuses tensors that share memory, such as tied weights.
+    copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    metadata = {**facts, "format": FORMAT, "model": json.dumps(model_settings, sort_keys=True)}
+    blob = save(dict(sorted(copies.items())), metadata)
+    start = 8 + int.from_bytes(blob[:8], "little")
+    header = json.loads(blob[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + blob[start:]
+
+
+def read(path: Path) -> ModelFile:
+    """Read a model file without building the model.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or of another kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except OSError as error:
+        raise CheckpointError(f"no file of weights at '{path}': {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"'{path}' is damaged or no safetensors file: {error}") from error
+    if facts.pop("format", None) != FORMAT:
+        raise CheckpointError(f"'{path}' wasn't written by this project: its metadata lack format={FORMAT}")
+    return ModelFile(
+        state={name: tensor for name, tensor in tensors.items() if not name.startswith(EXTRA)},
+        settings=_settings(facts.pop("model", ""), path),
+        facts=facts,
+        extra={
+            name.removeprefix(EXTRA): tensor for name, tensor in tensors.items() if name.startswith(EXTRA)
+        },
+    )
+
+
+def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Compare weights with the state dict of the model they are meant for.
+
+    Args:
+        state: The weights.
+        own: The model's state dict.
+
+    Raises:
+        CheckpointError: If names are missing or unexpected, or shapes differ; lists them.
+    """
+    shapes = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    problems = {
+        "missing": [name for name in own if name not in state],
+        "unexpected": [name for name in state if name not in own],
+        "of another shape": shapes,
+    }
+    found = [f"{_some(names)} {what}" for what, names in problems.items() if names]
+    if found:
+        raise CheckpointError(f"the weights must fit the model, but there are {'; '.join(found)}")
+
+
+def _some(names: Collection[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(list(names)[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _settings(text: str, path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"'{path}' must name its model in JSON, got {text!r}") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"'{path}' must name its model in JSON, got {text!r}")
+    return settings

@@ -1,0 +1,29 @@
+"""The command ``fedvsr``."""
+
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from fedvsr_core.cli.federation import run, stop
+from fedvsr_core.cli.upscale import upscale
+from fedvsr_core.errors import FedVSRError
+
+
+class _Group(TyperGroup):
+    """Shows our own errors as the sentence they are, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as in click)
+        try:
+            return super().invoke(ctx)
+        except FedVSRError as error:
+            raise click.ClickException(str(error)) from error
+
+
+app = typer.Typer(
+    cls=_Group, help="Train video super-resolution models together, and use them.", no_args_is_help=True
+)
+app.command()(run)
+app.command()(stop)
+app.command()(upscale)

@@ -1,0 +1,165 @@
+"""Making low-resolution frames: MATLAB's bicubic resizing and the two published Gaussian blurs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from fedvsr_core.data.clips import Clip, Frames
+from fedvsr_core.data.resampling import FloatArray, Taps, mirrored, reflected, resample
+from fedvsr_core.errors import ShapeError
+
+
+class Bicubic:
+    """The degradation "BI": MATLAB's ``imresize(frame, 1/scale, 'bicubic')`` in double precision.
+
+    Attributes:
+        scale: Factor from low to high resolution.
+    """
+
+    def __init__(self, *, scale: int) -> None:
+        self.scale = scale
+
+    def __call__(self, frames: Frames) -> Frames:
+        """Degrade frames (..., sH, sW, 3) to (..., H, W, 3), uint8."""
+        return bicubic_down(frames, self.scale)
+
+
+def with_low(clip: Clip, degradation: Callable[[Frames], Frames]) -> Clip:
+    """The clip together with its degraded frames."""
+    return replace(clip, low=degradation(clip.high))
+
+
+def modcrop(frames: Frames, scale: int) -> Frames:
+    """Drop rows at the bottom and columns at the right until both are multiples of ``scale``.
+
+    Args:
+        frames: Frames (..., H, W, 3).
+        scale: Factor from low to high resolution, >= 1.
+
+    Returns:
+        A view of the frames.
+
+    Raises:
+        ShapeError: If nothing would be left.
+    """
+    height, width = frames.shape[-3:-1]
+    if height < scale or width < scale:
+        raise ShapeError(
+            f"frames must be at least {scale} x {scale} pixels for scale {scale}, got {width} x {height}"
+        )
+    return frames[..., : height - height % scale, : width - width % scale, :]
+
+
+def bicubic_down(frames: Frames, scale: int = 4) -> Frames:
+    """Shrink frames as MATLAB's ``imresize`` does, with its anti-aliasing; the field's "BI".
+
+    Args:
+        frames: High-resolution uint8 frames (..., sH, sW, 3), cropped by `modcrop` first.
+        scale: Whole factor, >= 1.
+
+    Returns:
+        Frames (..., H, W, 3), rounded to uint8 once at the end (MATLAB's "double path").
+
+    Raises:
+        ShapeError: If ``frames`` isn't uint8 of shape (..., H, W, 3) or is smaller than ``scale``.
+
+    Source: Keys, IEEE TASSP 1981 (a = -0.5); MATLAB's border rule: mirrored, the edge pixel repeated.
+    """
+    return resample(modcrop(frames, scale), lambda size: _bicubic_taps(size, size // scale))
+
+
+def bicubic_up(frames: Frames, scale: int = 4) -> Frames:
+    """Enlarge frames as MATLAB's ``imresize(frame, scale, 'bicubic')`` does: the baseline of every table.
+
+    Args:
+        frames: Low-resolution uint8 frames (..., H, W, 3).
+        scale: Whole factor, >= 1.
+
+    Returns:
+        Frames (..., sH, sW, 3) uint8.
+
+    Raises:
+        ShapeError: If ``frames`` isn't uint8 of shape (..., H, W, 3).
+    """
+    return resample(frames, lambda size: _bicubic_taps(size, size * scale))
+
+
+def bd12(frames: Frames, scale: int = 4) -> Frames:
+    """Blur with a 12 x 12 Gaussian, sigma 1.6, and keep every fourth pixel: the "BD" of most papers.
+
+    A low pixel ``j`` lies at high position ``4j + 1.5``, as in BI. The border is replicated.
+
+    Args:
+        frames: High-resolution uint8 frames (..., 4H, 4W, 3), cropped by `modcrop` first.
+        scale: 4, the one it is defined for.
+
+    Returns:
+        Frames (..., H, W, 3) uint8.
+
+    Raises:
+        ShapeError: If ``frames`` isn't uint8 of shape (..., H, W, 3), or ``scale`` isn't 4.
+
+    Source: BasicVSR (CVPR 2021) and its successors. Networks trained on `bd13` fail on it.
+    """
+    _check_blur_scale("bd12", scale)
+    return resample(modcrop(frames, scale), _bd12_taps)
+
+
+def bd13(frames: Frames, scale: int = 4) -> Frames:
+    """Blur with a 13 x 13 Gaussian, sigma 1.6, and keep every fourth pixel: the "BD" of DUF.
+
+    A low pixel ``j`` lies at high position ``4j``: 1.5 pixels up and left of BI and `bd12`. The border is
+    mirrored without repeating the edge.
+
+    Args:
+        frames: High-resolution uint8 frames (..., 4H, 4W, 3), cropped by `modcrop` first.
+        scale: 4, the one it is defined for.
+
+    Returns:
+        Frames (..., H, W, 3) uint8.
+
+    Raises:
+        ShapeError: If ``frames`` isn't uint8 of shape (..., H, W, 3), or ``scale`` isn't 4.
+
+    Source: DUF (CVPR 2018), PFNL.
+    """
+    _check_blur_scale("bd13", scale)
+    return resample(modcrop(frames, scale), _bd13_taps)
+
+
+def _check_blur_scale(name: str, scale: int) -> None:
+    if scale != 4:
+        raise ShapeError(f"{name} is defined for scale 4, got {scale}; use bicubic_down for other scales")
+
+
+def _bicubic_taps(size: int, out: int) -> Taps:
+    """MATLAB's taps from ``size`` to ``out`` pixels; one of them is a multiple of the other."""
+    stretch = max(size / out, 1.0)  # the kernel is widened only when shrinking: the anti-aliasing
+    centres = ((np.arange(out) + 0.5) * size / out - 0.5)[:, None]
+    first = np.floor(centres - 2 * stretch).astype(np.intp) + 1
+    positions = first + np.arange(int(4 * stretch))  # (out, taps)
+    weights = _cubic((centres - positions) / stretch)
+    return Taps(mirrored(positions, size), weights / weights.sum(axis=1, keepdims=True))
+
+
+def _cubic(x: FloatArray) -> FloatArray:
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+
+def _bd12_taps(size: int) -> Taps:
+    positions = 4 * np.arange(size // 4)[:, None] + np.arange(-4, 8)
+    return Taps(np.clip(positions, 0, size - 1), _gaussian(np.arange(-5.5, 6), size // 4))
+
+
+def _bd13_taps(size: int) -> Taps:
+    positions = 4 * np.arange(size // 4)[:, None] + np.arange(-6, 7)
+    return Taps(reflected(positions, size), _gaussian(np.arange(-6.0, 7), size // 4))
+
+
+def _gaussian(offsets: FloatArray, out: int) -> FloatArray:
+    weights = np.exp(-(offsets**2) / (2 * 1.6**2))
+    return np.broadcast_to(weights / weights.sum(), (out, len(weights)))

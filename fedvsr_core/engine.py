@@ -1,0 +1,131 @@
+"""Flower's local simulation engine, from submitting a run to its real outcome.
+
+``flwr run --stream`` returns 0 even when the run failed, starts the engine with whatever folder and environment the
+shell happens to have, and nothing ever stops that engine; here all three are put right.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fedvsr_core.errors import FederationError
+
+_POLL_S = 1.0
+
+
+def flower_home() -> Path:
+    """Where Flower keeps its state: ``FLWR_HOME``, else ``~/.flwr``."""
+    return Path(os.environ.get("FLWR_HOME", Path.home() / ".flwr"))
+
+
+def submit(app: Path, *, run_config: str = "", federation_config: str = "", superlink: str = "") -> str:
+    """Submit an app.
+
+    Args:
+        app: Folder with the app's ``pyproject.toml``.
+        run_config: As for ``flwr run --run-config``.
+        federation_config: As for ``flwr run --federation-config``, such as ``num-supernodes=4``.
+        superlink: Name of a connection in Flower's ``config.toml``; empty for the default one.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        FederationError: If the engine doesn't take the app.
+    """
+    options = [("--run-config", run_config), ("--federation-config", federation_config)]
+    words = ["run", str(app.resolve()), superlink, "--format", "json"]
+    answer = _answer(*words, *(word for option in options if option[1] for word in option))
+    if "run-id" not in answer:
+        raise FederationError(f"Flower must accept the app at '{app}', but says: {answer.get('error-message', answer)}")
+    return str(answer["run-id"])
+
+
+def status(run_id: str, superlink: str = "") -> dict[str, Any]:
+    """What Flower says of a run: ``status``, ``status-details``, ``elapsed`` and more."""
+    runs = _answer("ls", superlink, "--run-id", run_id, "--format", "json")["runs"]
+    return dict(runs[0])
+
+
+def follow(run_id: str, superlink: str = "") -> dict[str, Any]:
+    """Show a run's log until it ends, and return its `status`."""
+    with subprocess.Popen(_command("log", run_id, superlink, "--stream"), env=_environment(), cwd=_empty_folder()) as log:
+        try:
+            while not str((seen := status(run_id, superlink))["status"]).startswith("finished"):
+                time.sleep(_POLL_S)
+            log.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            log.terminate()
+        except KeyboardInterrupt:
+            log.terminate()
+            stop_run(run_id, superlink)
+            raise
+    return seen
+
+
+def stop_run(run_id: str, superlink: str = "") -> None:
+    """End a run; what it has checkpointed stays."""
+    subprocess.run(_command("stop", run_id, superlink), env=_environment(), cwd=_empty_folder(), check=False)
+
+
+def stop_engine() -> list[int]:
+    """End the local engine of this ``FLWR_HOME`` with its runs.
+
+    Returns:
+        The process ids that were ended; empty if none was running.
+    """
+    database = str(flower_home() / "local-superlink" / "state.db")
+    ours = [process for process in _superlinks() if database in process.info["cmdline"]]
+    family = [child for process in ours for child in [process, *process.children(recursive=True)]]
+    for process in ours:
+        process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=15)
+    for process in alive:
+        process.kill()
+    return [process.pid for process in ours]
+
+
+def _superlinks() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["cmdline"]):
+        if any("flower-superlink" in word for word in process.info["cmdline"] or ()):
+            yield process
+
+
+def _answer(*words: str) -> dict[str, Any]:
+    done = subprocess.run(
+        _command(*words), env=_environment(), cwd=_empty_folder(), text=True, capture_output=True, check=False
+    )
+    start = done.stdout.find("{")
+    try:
+        return dict(json.loads(done.stdout[start:]))
+    except ValueError as error:
+        raise FederationError(f"'flwr {words[0]}' must answer, but fails: {done.stdout}{done.stderr}") from error
+
+
+def _command(*words: str) -> Sequence[str]:
+    return [sys.executable, "-m", "flwr.cli.app", *(word for word in words if word)]
+
+
+def _environment() -> dict[str, str]:
+    programs = Path(sys.executable).parent  # flwr starts its other programs by PATH
+    return {
+        **os.environ,
+        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+        # Otherwise Flower installs all requirements, gigabytes of them, again for each run.
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "RAY_DEDUP_LOGS": "0",
+    }
+
+
+def _empty_folder() -> Path:
+    # The engine's workers put its working folder first on their path: in a checkout they would run that checkout.
+    folder = flower_home() / "empty"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,42 @@
+"""Which channels a metric looks at: RGB as it is, or the luma Y."""
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fedvsr_core.errors import ShapeError
+
+Channel = Literal["rgb", "y"]
+
+
+def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """BT.601 limited-range luma of MATLAB's ``rgb2ycbcr``, not rounded.
+
+    OpenCV's YCrCb is the full-range matrix of JPEG and gives other values, and so does a rounded Y.
+
+    Args:
+        rgb: Frames (..., 3), RGB uint8.
+
+    Returns:
+        Y in [16, 235], shape (...).
+    """
+    return np.asarray(rgb @ np.array([65.481, 128.553, 24.966]) / 255 + 16)
+
+
+def channels(frame: npt.NDArray[np.uint8], channel: Channel) -> npt.NDArray[np.float64]:
+    """The values of a frame that are compared, on the scale 0 to 255.
+
+    Args:
+        frame: A frame (H, W, 3), RGB uint8.
+        channel: ``rgb``, or ``y`` for `luma`.
+
+    Returns:
+        Planes (H, W, 3) or (H, W, 1).
+
+    Raises:
+        ShapeError: If there is no such channel.
+    """
+    if channel not in get_args(Channel):
+        raise ShapeError(f"channel must be one of {', '.join(get_args(Channel))}, got {channel!r}")
+    return luma(frame)[..., None] if channel == "y" else frame.astype(np.float64)

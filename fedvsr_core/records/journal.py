@@ -1,0 +1,139 @@
+"""The journal of a run: one JSON object a line, in the order in which things happened.
+
+Every line has a ``phase``. Numbers that JSON lacks are the strings ``"nan"``, ``"inf"`` and ``"-inf"``;
+``float()`` reads them. Times are seconds, sizes bytes unless the name says MB. Lines of a round are written
+before its checkpoint, so a checkpoint never knows more than the journal.
+
+``start``: ``time`` (UTC), ``seed``, ``device``, ``command``, ``strategy``, ``model``, ``data``,
+    ``parameters`` (of the model), ``rounds`` (asked for), ``clients`` (how many there are), ``versions``;
+    after a resume also ``resumed-after``, a round.
+``train``: ``round``, ``seconds``, ``bytes-down``, ``bytes-up``, ``server-memory-mb``, ``hellinger``,
+    ``mixing``, ``kept-model`` (true if no update was used), ``clients`` (a list of ``client``, ``node``,
+    ``loss``, ``parts``, ``examples``, ``steps``, ``weight``, ``seconds``, ``peak-memory-mb``, ``device``,
+    ``batches``) and ``refused`` (a list of ``client``, ``node``, ``code``, ``reason``).
+``evaluate``: ``round``, ``seconds``, the means over clips ``psnr-y``, ``ssim-y``, ``psnr-rgb``,
+    ``ssim-rgb``, ``clips`` (the same four by clip) and ``bicubic`` (all of these for bicubic interpolation),
+    which only the first such line needs.
+``end``: ``rounds`` (done), ``seconds``, ``outcome`` (``completed``, or why the run stopped).
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from fedvsr_core.checkpoints.atomic import sync_folder
+from fedvsr_core.errors import CheckpointError
+
+Line = dict[str, Any]
+"""One entry of the journal."""
+
+
+class Journal:
+    """An open journal that lines are appended to; each is on the disk when `append` returns.
+
+    Args:
+        path: The file; made if it doesn't exist. A half-written last line, which a crash leaves, is cut off.
+
+    Raises:
+        CheckpointError: If a line other than the last is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        whole = _whole_lines(path) if path.exists() else []
+        self._file = path.open("ab")
+        self._file.truncate(sum(map(len, whole)))
+        sync_folder(path.parent)
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write one line.
+
+        Args:
+            line: JSON-able values; numpy numbers, NaN and infinities are welcome.
+
+        Raises:
+            TypeError: If a value is none of these.
+        """
+        self._file.write(json.dumps(_plain(line), allow_nan=False).encode() + b"\n")
+        self._sync()
+
+    def cut_after(self, last_round: int) -> None:
+        """Drop everything from the first line of a later round on, to continue from ``last_round``.
+
+        The lines are kept aside, in ``journal.discarded.jsonl``.
+        """
+        whole = _whole_lines(self._path)
+        later = (i for i, text in enumerate(whole) if json.loads(text).get("round", 0) > last_round)
+        first = next(later, len(whole))
+        if first == len(whole):
+            return
+        with self._path.with_suffix(".discarded.jsonl").open("ab") as aside:
+            aside.writelines(whole[first:])
+            aside.flush()
+            os.fsync(aside.fileno())
+        self._file.truncate(sum(map(len, whole[:first])))
+        self._sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read_journal(path: Path) -> list[Line]:
+    """All lines of a journal, which may still be growing; a half-written last line is left out.
+
+    Raises:
+        CheckpointError: If there is no journal, or a line other than the last is damaged.
+    """
+    if not path.exists():
+        raise CheckpointError(f"a run directory must have a journal, but there is no '{path}'")
+    return [json.loads(text) for text in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, text in enumerate(lines, start=1):
+        if not (text.endswith(b"\n") and _is_object(text)):
+            if number == len(lines):
+                return lines[:-1]
+            raise CheckpointError(
+                f"line {number} of '{path}' must be a JSON object, got {text[:80]!r}; remove it"
+            )
+    return lines
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:  # no JSON, or no UTF-8
+        return False
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (anything that JSON takes)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,132 @@
+"""The shape of a whole configuration, checked before anything starts."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Component = dict[str, Any]
+"""``_target_`` and its arguments; see `fedvsr_core.components`."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(_Section):
+    """What one client does in one round.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Windows a step.
+        window: Frames of a window.
+        patch: Height and width of the low-resolution crop, in pixels.
+        clip_norm: Largest norm of the gradient, or None for no limit.
+    """
+
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    window: int = Field(ge=1)
+    patch: int = Field(ge=4)
+    clip_norm: float | None = Field(gt=0)
+
+
+class Cohort(_Section):
+    """Who takes part in a round.
+
+    Attributes:
+        clients_per_round: Clients drawn for each round, or None for all.
+        nodes: Nodes to wait for before the first round; None: as many as the simulation has, or two.
+        wait_s: Seconds to wait for them.
+        timeout_s: Seconds to wait for the replies of a round.
+        min_replies: Sound replies that a round needs to change the model.
+    """
+
+    clients_per_round: int | None = Field(ge=1)
+    nodes: int | None = Field(ge=1)
+    wait_s: float = Field(gt=0)
+    timeout_s: float = Field(gt=0)
+    min_replies: int = Field(ge=1)
+
+
+class Evaluation(_Section):
+    """When the global model is scored on the held-out clips.
+
+    Attributes:
+        every: Rounds from one evaluation to the next; the last round is always scored.
+        chunk: Frames that the network sees at once.
+    """
+
+    every: int = Field(ge=1)
+    chunk: int = Field(ge=1)
+
+
+class Run(_Section):
+    """Where a run writes.
+
+    Attributes:
+        root: Absolute folder that holds the run directories.
+        resume: Absolute run directory to continue, or None.
+        keep: Checkpoints of single rounds to keep, beside the last and the best.
+    """
+
+    root: str
+    resume: str | None
+    keep: int = Field(ge=0)
+
+
+class Strategy(_Section):
+    """The two halves of a federated algorithm."""
+
+    server: Component
+    client: Component
+
+
+class ClientSettings(_Section):
+    """What a client needs to know."""
+
+    seed: int = Field(ge=0)
+    model: Component
+    loss: Component
+    optimiser: Component
+    data: Component
+    degradation: Component
+    partition: Component
+    training: Training
+    objective: Component
+
+
+class Settings(_Section):
+    """A whole configuration."""
+
+    seed: int = Field(ge=0)
+    rounds: int = Field(ge=1)
+    model: Component
+    strategy: Strategy
+    loss: Component
+    optimiser: Component
+    data: Component
+    degradation: Component
+    partition: Component
+    training: Training
+    cohort: Cohort
+    evaluation: Evaluation
+    run: Run
+    names: dict[str, str]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        drawn, needed = self.cohort.clients_per_round, self.cohort.min_replies
+        if drawn is not None and needed > drawn:
+            raise ValueError(f"cohort.min_replies is {needed}, but only {drawn} clients take part in a round")
+        return self
+
+    def components(self) -> dict[str, Component]:
+        """Every component by its place in the configuration."""
+        single = ("model", "loss", "optimiser", "data", "degradation", "partition")
+        halves = {"strategy.server": self.strategy.server, "strategy.client": self.strategy.client}
+        return {name: getattr(self, name) for name in single} | halves
+
+    def for_clients(self) -> ClientSettings:
+        """The part that is sent to clients: no path and no name of the server's machine."""
+        shared = {name: getattr(self, name) for name in ClientSettings.model_fields if name != "objective"}
+        return ClientSettings(**shared, objective=self.strategy.client)

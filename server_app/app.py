@@ -1,0 +1,144 @@
+"""The ServerApp: compose, build, run, save; nothing else."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from fedvsr_core import devices
+from fedvsr_core.checkpoints.atomic import write_atomically
+from fedvsr_core.checkpoints.rounds import LAST, load_round
+from fedvsr_core.components import build
+from fedvsr_core.config import compose_for_run, save
+from fedvsr_core.errors import FedVSRError
+from fedvsr_core.evaluation import HeldOut
+from fedvsr_core.flower.code import code_digest
+from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.records.journal import Journal
+from fedvsr_core.records.provenance import provenance
+from fedvsr_core.records.report import write_report
+from fedvsr_core.records.run_dir import RunDir
+from fedvsr_core.seeds import derive
+from fedvsr_core.settings import Settings
+from server_app.rounds import Rounds
+from server_app.strategies.base import RoundStrategy
+
+app = ServerApp()
+
+_log = logging.getLogger(__name__)
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run a federation as the run-config says, or continue one."""
+    with _log_to(logging.StreamHandler()):
+        try:
+            _run(grid, context.run_config)
+        except FedVSRError as error:
+            _log.error("%s", error)  # the sentence by itself, before Flower prints the traceback
+            raise
+
+
+def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
+    settings = compose_for_run(run_config, saved_at=lambda path: RunDir.open(path).config)
+    model, strategy, held_out = _build(settings)
+    if settings.run.resume:
+        run_dir = RunDir.open(settings.run.resume)
+    else:
+        run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
+    with run_dir.locked(), _log_to(logging.FileHandler(run_dir.log)), Journal(run_dir.journal) as journal:
+        _log.info("run directory: %s", run_dir.path)
+        done = _restore(run_dir, journal, model, strategy) if settings.run.resume else 0
+        save(settings, run_dir.config)
+        facts = provenance(
+            run_config=run_config, seed=settings.seed, device=devices.describe(devices.choose()), code=code_digest()
+        )
+        write_atomically(run_dir.provenance, json.dumps(facts, indent=2).encode())
+        rounds = Rounds(
+            settings,
+            grid=grid,
+            strategy=strategy,
+            model=model,
+            held_out=held_out,
+            run_dir=run_dir,
+            journal=journal,
+        )
+        journal.append({"phase": "start", **({"resumed-after": done} if settings.run.resume else {}), **_start(settings, model, facts)})
+        began, outcome = time.monotonic(), "interrupted"
+        try:
+            rounds.run(done)
+            outcome = "completed"
+        except FedVSRError as error:
+            outcome = str(error)
+            raise
+        finally:
+            journal.append({"phase": "end", "seconds": time.monotonic() - began, "outcome": outcome})
+            write_report(run_dir, held_out.samples(model))
+            _log.info("run directory: %s", run_dir.path)
+
+
+def _restore(run_dir: RunDir, journal: Journal, model: VideoModel, strategy: RoundStrategy) -> int:
+    """Take a run back to its last checkpoint; returns the rounds done."""
+    last = run_dir.checkpoints / LAST
+    if not last.exists():  # it ended before it had begun
+        journal.cut_after(-1)
+        return 0
+    checkpoint = load_round(last)
+    model.load_state_dict(dict(checkpoint.state))
+    strategy.load_state(checkpoint.strategy_state)
+    journal.cut_after(checkpoint.round)
+    _log.info("continuing after round %d", checkpoint.round)
+    return checkpoint.round
+
+
+def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("command", "seed", "device", "commit", "code", "versions")
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "strategy": settings.names["strategy"],
+        "model": settings.names["model"],
+        "data": settings.names["data"],
+        "rounds": settings.rounds,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **{name: facts[name] for name in known},
+    }
+
+
+def _build(settings: Settings) -> tuple[VideoModel, RoundStrategy, HeldOut]:
+    """Build all parts, the clients' too, so that what any of them refuses is refused before a client starts."""
+    torch.manual_seed(derive(settings.seed, "model"))
+    model: VideoModel = build(settings.model)
+    for component in (settings.loss, settings.partition, settings.strategy.client):
+        build(component)
+    build(settings.optimiser, params=model.parameters())
+    strategy: RoundStrategy = build(settings.strategy.server, num_rounds=settings.rounds)
+    held_out = HeldOut(
+        build(settings.data).held_out(),
+        degradation=build(settings.degradation),
+        chunk=settings.evaluation.chunk,
+        device=devices.choose(),
+    )
+    return model, strategy, held_out
+
+
+@contextmanager
+def _log_to(handler: logging.Handler) -> Iterator[None]:
+    """Show our own log lines, down to INFO, while the block runs."""
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    loggers = [logging.getLogger(name) for name in ("server_app", "fedvsr_core")]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,159 @@
+"""The round loop: configure, send, screen, aggregate, evaluate, checkpoint, journal."""
+
+import logging
+import time
+
+from flwr.app import ArrayRecord, ConfigRecord
+from flwr.serverapp import Grid
+
+from fedvsr_core.checkpoints.rounds import TrainingCheckpoint, save_round
+from fedvsr_core.evaluation import HeldOut
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
+from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.records.journal import Journal
+from fedvsr_core.records.run_dir import RunDir
+from fedvsr_core.settings import Settings
+from server_app.cohort import CohortGrid, Member, Members, draw, warn_of_hidden_gpu
+from server_app.exchange import Exchange
+from server_app.observation import Observation
+from server_app.screening import Screening
+from server_app.strategies.base import RoundStrategy
+
+_log = logging.getLogger(__name__)
+
+
+class Rounds:
+    """Drives a strategy over the rounds of a run, from any round on.
+
+    Args:
+        settings: The run's configuration.
+        grid: The federation.
+        strategy: Sees only sound replies, of a cohort drawn from (seed, round).
+        model: The global model; holds the weights of the latest round.
+        held_out: The clips that score it.
+        run_dir: Where checkpoints go.
+        journal: Where every phase leaves a line.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        grid: Grid,
+        strategy: RoundStrategy,
+        model: VideoModel,
+        held_out: HeldOut,
+        run_dir: RunDir,
+        journal: Journal,
+    ) -> None:
+        self._settings = settings
+        self._grid = grid
+        self._strategy = strategy
+        self._model = model
+        self._held_out = held_out
+        self._run_dir = run_dir
+        self._journal = journal
+        self._members = Members(grid, settings.cohort)
+        self._client_settings = settings.for_clients().model_dump_json()
+
+    def run(self, done: int) -> None:
+        """Run the rounds after ``done``.
+
+        Raises:
+            FederationError: If the federation can't go on. The last checkpoint is that of the round before.
+        """
+        members = self._members.gather()
+        _log.info("%d clients: %s", len(members), ", ".join(members))
+        warn_of_hidden_gpu(members.values())
+        if done == 0:
+            self._checkpoint(0, self._evaluate(0))
+        for server_round in range(done + 1, self._settings.rounds + 1):
+            self._train(server_round, self._cohort(server_round))
+            due = server_round % self._settings.evaluation.every == 0 or server_round == self._settings.rounds
+            self._checkpoint(server_round, self._evaluate(server_round) if due else None)
+
+    def _cohort(self, server_round: int) -> list[Member]:
+        members = self._members.online()
+        drawn = draw(members, self._settings.cohort.clients_per_round, seed=self._settings.seed, server_round=server_round)
+        return [members[client] for client in drawn]
+
+    def _train(self, server_round: int, cohort: list[Member]) -> None:
+        began, settings = time.monotonic(), self._settings.cohort
+        names = {member.node: member.client for member in cohort}
+        arrays = to_record(self._model.state_dict())
+        # A new record each round: in simulation, messages that wait share theirs with whoever made them.
+        config = ConfigRecord({keys.SERVER_ROUND: server_round, keys.SETTINGS: self._client_settings})
+        messages = self._strategy.configure_train(server_round, arrays, config, CohortGrid(self._grid, list(names)))
+        exchange = Exchange(self._grid, messages)
+        screening = Screening(arrays, sent=exchange.sent, clients=names)
+        observation = Observation(f"round {server_round}/{self._settings.rounds}", of=len(exchange.sent))
+
+        before = self._strategy.state()
+        sound = screening.admit(observation.arriving(exchange.replies(settings.timeout_s)))
+        updated, _ = self._strategy.aggregate_train(server_round, observation.admitted(sound))
+        screening.close()
+        observation.stop_if_a_worker_died()
+
+        kept = updated is None or len(observation.clients) < settings.min_replies
+        if updated is None or kept:
+            self._strategy.load_state(before)
+            _log.warning(
+                "round %d: %d sound replies, but %d needed; the model stays as it was",
+                server_round,
+                len(observation.clients),
+                settings.min_replies,
+            )
+        else:
+            self._take(updated)
+        for refusal in screening.refused:
+            _log.warning("round %d: left out %s (%s): %s", server_round, refusal.client, refusal.code, refusal.reason)
+        self._journal.append(
+            {
+                "phase": "train",
+                "round": server_round,
+                "seconds": time.monotonic() - began,
+                "bytes-down": size_bytes(arrays) * len(exchange.sent),
+                **observation.line(self._strategy.diagnostics),
+                "refused": [
+                    {"client": one.client, "node": str(one.node), "code": one.code, "reason": one.reason}
+                    for one in screening.refused
+                ],
+                "kept-model": kept,
+            }
+        )
+
+    def _take(self, updated: ArrayRecord) -> None:
+        self._model.load_state_dict(to_state(updated, self._model.state_dict()))
+
+    def _evaluate(self, server_round: int) -> float:
+        began = time.monotonic()
+        scores = self._held_out.score(self._model)
+        bicubic = self._held_out.bicubic
+        _log.info(
+            "round %d/%d: held-out PSNR-Y %.3f dB, %+.3f against bicubic",
+            server_round,
+            self._settings.rounds,
+            scores["psnr-y"],
+            scores["psnr-y"] - bicubic["psnr-y"],
+        )
+        self._journal.append(
+            {
+                "phase": "evaluate",
+                "round": server_round,
+                "seconds": time.monotonic() - began,
+                **scores,
+                "bicubic": bicubic,
+            }
+        )
+        return float(scores["psnr-y"])
+
+    def _checkpoint(self, server_round: int, score: float | None) -> None:
+        checkpoint = TrainingCheckpoint(
+            round=server_round,
+            state=self._model.state_dict(),
+            model_settings=self._settings.model,
+            strategy_state=self._strategy.state(),
+            score=score,
+        )
+        save_round(self._run_dir.checkpoints, checkpoint, keep=self._settings.run.keep)

@@ -1,0 +1,86 @@
+"""Promises: frames of files and folders in order, in RGB, in constant memory; one sentence for whatever isn't a video."""
+
+import numpy as np
+import pytest
+
+from fedvsr_core.data.frames import VideoFacts, count_frames, load_frames, natural_key, probe, read_frames
+from fedvsr_core.errors import DataError
+
+
+def test_a_video_comes_back(tmp_path, noise, write_video):
+    path = write_video(tmp_path / "a.mkv", noise)
+    facts = probe(path)
+    assert (facts.height, facts.width, facts.fps) == (24, 32, 12.5)
+    np.testing.assert_array_equal(list(read_frames(path)), noise)
+    np.testing.assert_array_equal(list(read_frames(path, 2, 5)), noise[2:5])
+
+
+def test_a_folder_comes_back_in_natural_order(tmp_path, write_images):
+    frames = np.arange(11, dtype=np.uint8)[:, None, None, None] + np.zeros((4, 5, 3), np.uint8)
+    folder = write_images(tmp_path / "a", frames)
+    (folder / "notes.txt").write_text("frame10 comes last")
+    assert probe(folder) == VideoFacts(11, 4, 5, None)
+    np.testing.assert_array_equal(list(read_frames(folder)), frames)
+    np.testing.assert_array_equal(list(read_frames(folder, 3, 5)), frames[3:5])
+
+
+def test_natural_order():
+    names = ["b1", "a10", "a2", "a", "2", "10"]
+    assert sorted(names, key=natural_key) == ["2", "10", "a", "a2", "a10", "b1"]
+
+
+def test_counting_stops_in_time(tmp_path, noise, write_video, write_images):
+    video, folder = write_video(tmp_path / "a.mkv", noise), write_images(tmp_path / "a", noise)
+    assert [count_frames(path, most) for path in (video, folder) for most in (3, 100)] == [3, 7, 3, 7]
+
+
+def test_loaded_frames_are_shared_and_read_only(tmp_path, noise, write_video):
+    path = write_video(tmp_path / "a.mkv", noise)
+    frames = load_frames(path, 1, 4)
+    np.testing.assert_array_equal(frames, noise[1:4])
+    assert load_frames(path, 1, 4) is frames
+    with pytest.raises(ValueError, match="read-only"):
+        frames[0, 0, 0, 0] = 0
+
+
+def test_a_name_with_digits_is_no_series_of_images(tmp_path, noise, write_video, write_images):
+    write_images(tmp_path / "series", noise, "{:03d}.png")
+    path = write_video(tmp_path / "series" / "001.mkv", noise[:2])
+    assert len(list(read_frames(path))) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path, "there is no video file or folder of frames at '.*clip.mp4'"),
+        (lambda path: path.write_text("hello"), "expected a video at '.*clip.mp4', but the file can't be decoded"),
+        (lambda path: path.write_bytes(b""), "expected a video at '.*clip.mp4', but the file can't be decoded"),
+        (lambda path: path.mkdir(), r"expected images \(.bmp, .*\) in the folder '.*clip.mp4', found none"),
+    ],
+    ids=["missing", "text", "empty", "empty-folder"],
+)
+@pytest.mark.parametrize("look", [probe, lambda path: next(read_frames(path))], ids=["probe", "read"])
+def test_refuses_what_is_no_video(tmp_path, make, message, look):
+    make(tmp_path / "clip.mp4")
+    with pytest.raises(DataError, match=message):
+        look(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG broken"], ids=["empty", "broken"])
+def test_refuses_an_unreadable_image_by_name(tmp_path, noise, write_images, content):
+    folder = write_images(tmp_path / "a", noise)
+    (folder / "frame3.png").write_bytes(content)
+    with pytest.raises(DataError, match="frame3.png' can't be read as an image; replace or remove it"):
+        list(read_frames(folder))
+
+
+def test_refuses_frames_of_another_size(tmp_path, noise, write_images):
+    folder = write_images(tmp_path / "a", [*noise[:2], noise[2, :20]])
+    with pytest.raises(DataError, match="frame 2 of '.*a' is 32x20 after 32x24"):
+        list(read_frames(folder))
+
+
+def test_refuses_a_video_that_ends_early(tmp_path, noise, write_video):
+    path = write_video(tmp_path / "a.mkv", noise)
+    with pytest.raises(DataError, match="expected 9 frames in '.*a.mkv', got 7"):
+        load_frames(path, 1, 9)

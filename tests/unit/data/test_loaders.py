@@ -1,0 +1,123 @@
+"""Promises: batches that are pure functions of (seed, index), true to their clips, low and high alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedvsr_core.data.clips import Clip
+from fedvsr_core.data.loaders import Batches, Draw
+from fedvsr_core.errors import DataError
+from fedvsr_core.settings import Training
+
+TRAINING = Training(steps=3, batch=2, window=4, patch=5, clip_norm=None)
+
+
+def clip(name="a", frames=6, height=8, width=9, scale=2, seed=0):
+    """A random clip whose high frames are its low frames with each pixel repeated."""
+    low = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+    return Clip(name, low.repeat(scale, axis=1).repeat(scale, axis=2), low)
+
+
+def all_of(batches):
+    return [torch.cat([low.flatten(), high.flatten()]) for low, high in batches]
+
+
+def test_shapes_and_range():
+    batches = list(Batches([clip()], TRAINING, seed=1))
+    assert len(batches) == 3
+    for low, high in batches:
+        assert low.shape == (2, 4, 3, 5, 5)
+        assert high.shape == (2, 4, 3, 10, 10)
+        assert low.dtype == high.dtype == torch.float32
+        assert 0 <= low.min() < low.max() <= 1
+
+
+def test_a_sample_by_hand():
+    # Two frames of 2 x 3 pixels, red = 100 time + 10 row + column. Window of three frames from 0: reflected 0 1 0,
+    # reversed the same. The crop is columns 1 and 2: [[1, 2], [11, 12]]; upside down [[11, 12], [1, 2]], and then
+    # transposed [[11, 1], [12, 2]].
+    time, row, column = np.ogrid[:2, :2, :3]
+    low = np.stack([100 * time + 10 * row + column] * 3, axis=-1).astype(np.uint8)
+    batches = Batches([Clip("a", low, low)], TRAINING.model_copy(update={"window": 3, "patch": 2}), seed=0)
+    draw = Draw(0, 0, 0, 1, flip_rows=True, flip_columns=False, transpose=True, reverse=True)
+    result, _ = batches.sample(draw)
+    assert result[0, 0].tolist() == [[11, 1], [12, 2]]
+    assert result[1, 0].tolist() == [[111, 101], [112, 102]]
+    assert result[2, 0].tolist() == result[0, 0].tolist()
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**63 - 1), index=st.integers(0, 10**6))
+def test_low_and_high_show_the_same(seed, index):
+    batches = Batches([clip(), clip("b", frames=2, height=6, width=7, seed=1)], TRAINING, seed=seed)
+    low, high = batches.sample(batches.draw(index))
+    assert torch.equal(low.repeat_interleave(2, -1).repeat_interleave(2, -2), high)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**63 - 1))
+def test_same_seed_same_batches_whatever_was_drawn_before(seed):
+    one, two = Batches([clip()], TRAINING, seed=seed), Batches([clip()], TRAINING, seed=seed)
+    two.draw(7)
+    list(two)
+    assert all(torch.equal(a, b) for a, b in zip(all_of(one), all_of(two), strict=True))
+    assert one.digest() == two.digest()
+
+
+def test_fewer_steps_are_the_first_of_more():
+    more = Batches([clip()], TRAINING.model_copy(update={"steps": 9}), seed=3)
+    fewer = Batches([clip()], TRAINING, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(all_of(fewer), all_of(more), strict=False))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Batches([clip()], TRAINING, seed=4),
+        Batches([clip("b")], TRAINING, seed=3),
+        Batches([clip()], TRAINING.model_copy(update={"steps": 4}), seed=3),
+        Batches([clip()], TRAINING.model_copy(update={"patch": 4}), seed=3),
+        Batches([clip()], TRAINING.model_copy(update={"window": 3}), seed=3),
+    ],
+    ids=["seed", "clip", "steps", "patch", "window"],
+)
+def test_digest_tells_batches_apart(other):
+    assert other.digest() != Batches([clip()], TRAINING, seed=3).digest()
+
+
+def test_every_turn_and_place_occurs():
+    batches = Batches([clip()], TRAINING, seed=0)
+    draws = [batches.draw(index) for index in range(2000)]
+    assert len({(d.flip_rows, d.flip_columns, d.transpose, d.reverse) for d in draws}) == 16
+    # 6 - 4 + 1 starts, 8 - 5 + 1 rows, 9 - 5 + 1 columns
+    assert len({(d.start, d.top, d.left) for d in draws}) == 3 * 4 * 5
+
+
+def test_clips_count_by_windows_and_area():
+    # 3 windows of 64 pixels against 1 of 192: each half of the samples; 4000 draws are within four deviations.
+    clips = [clip("a", height=8, width=8), clip("b", frames=4, height=8, width=24)]
+    batches = Batches(clips, TRAINING, seed=0)
+    assert batches.num_windows == 4
+    share = np.mean([batches.draw(index).clip for index in range(4000)])
+    assert abs(share - 0.5) < 4 * 0.5 / 4000**0.5
+
+
+def test_short_clips_and_small_frames_still_train():
+    batches = Batches([clip(), clip("b", frames=1, height=3, width=9)], TRAINING, seed=0)
+    assert batches.patch == 3
+    assert batches.num_windows == 3 + 1
+    assert next(iter(batches))[0].shape == (2, 4, 3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [([], "at least one clip"), ([clip(), replace(clip("bare"), low=None)], "'bare' has no low-resolution frames")],
+    ids=["none", "bare"],
+)
+def test_refuses(clips, message):
+    with pytest.raises(DataError, match=message):
+        Batches(clips, TRAINING, seed=0)
