@@ -3,7 +3,7 @@
 import time
 
 import torch
-from flwr.app import Context, Message, MetricRecord, ConfigRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from client_app.local_data import client_name, local_clips
@@ -25,13 +25,14 @@ app = ClientApp()
 def introduce(message: Message, context: Context) -> Message:
     """Say which client this is, where it would train and what code it runs."""
     words = {
-        keys.CLIENT: client_name(context.node_config, context.node_id),
+        keys.CLIENT: client_name(context.node_config),
         keys.DEVICE: devices.describe(_device(context)),
         keys.CODE: code_digest(),
     }
     numbers = {keys.NUM_CLIENTS: int(context.node_config.get(keys.NUM_PARTITIONS, 0))}
     return Message(
-        RecordDict({keys.ABOUT: ConfigRecord(dict(words)), keys.METRICS: MetricRecord(dict(numbers))}), reply_to=message
+        RecordDict({keys.ABOUT: ConfigRecord(dict(words)), keys.METRICS: MetricRecord(dict(numbers))}),
+        reply_to=message,
     )
 
 
@@ -41,7 +42,7 @@ def train(message: Message, context: Context) -> Message:
     began = time.monotonic()
     config = message.content.config_records[keys.CONFIG]
     settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
-    client, device = client_name(context.node_config, context.node_id), _device(context)
+    client, device = client_name(context.node_config), _device(context)
     seed = derive(settings.seed, "train", int(str(config[keys.SERVER_ROUND])), client)
 
     torch.manual_seed(seed)
@@ -70,7 +71,9 @@ def train(message: Message, context: Context) -> Message:
         code=code_digest(),
         batches=batches.digest(),
     )
-    return Message(RecordDict({keys.ARRAYS: to_record(model.state_dict()), **report.pack()}), reply_to=message)
+    return Message(
+        RecordDict({keys.ARRAYS: to_record(model.state_dict()), **report.pack()}), reply_to=message
+    )
 
 
 def _device(context: Context) -> torch.device:

@@ -17,12 +17,20 @@ SITE_DATA = {"_target_": "fedvsr_core.data.videos.Videos", "held_out_folder": No
 """How a site's data folder is read, but for the folder itself and the scale."""
 
 
-def client_name(node_config: NodeConfig, node_id: int) -> str:
-    """What the federation calls this node: its site's name, else its partition, else its node id."""
+def client_name(node_config: NodeConfig) -> str:
+    """What the federation calls this node in every run: its site's name, else its partition.
+
+    Raises:
+        ConfigurationError: If it has neither.
+    """
     if site := node_config.get(keys.SITE):
         return str(site)
-    partition = node_config.get(keys.PARTITION_ID)
-    return f"node-{node_id}" if partition is None else f"partition-{partition}"
+    if (partition := node_config.get(keys.PARTITION_ID)) is not None:
+        return f"partition-{partition}"
+    raise ConfigurationError(
+        f"the node configuration must name the '{keys.SITE}', got {sorted(node_config) or 'nothing'}; start"
+        f' the SuperNode with --node-config \'site="north" data-dir="/path/to/videos"\''
+    )
 
 
 def local_clips(settings: ClientSettings, node_config: NodeConfig) -> list[Clip]:
@@ -40,8 +48,9 @@ def local_clips(settings: ClientSettings, node_config: NodeConfig) -> list[Clip]
         index, count = (int(str(node_config[key])) for key in (keys.PARTITION_ID, keys.NUM_PARTITIONS))
     except KeyError as error:
         raise ConfigurationError(
-            f"the node configuration must have '{keys.DATA_DIR}', or '{keys.PARTITION_ID}' and '{keys.NUM_PARTITIONS}';"
-            f" start the SuperNode with --node-config '{keys.DATA_DIR}=\"/path/to/videos\"'"
+            f"the node configuration must have '{keys.DATA_DIR}', or '{keys.PARTITION_ID}' and"
+            f" '{keys.NUM_PARTITIONS}'; start the SuperNode with"
+            f" --node-config '{keys.DATA_DIR}=\"/path/to/videos\"'"
         ) from error
     return _prepare(json.dumps(settings.data), json.dumps(settings.partition), index, count, degradation)
 

@@ -2,13 +2,14 @@
 
 import importlib
 import inspect
+import json
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic.errors import PydanticUserError
 
 from fedvsr_core.errors import ConfigurationError
 
@@ -27,8 +28,8 @@ def build(settings: Settings, **given: Any) -> Any:  # noqa: ANN401 (what comes 
         given: Arguments that only the caller knows; those that the constructor doesn't take are left out.
 
     Raises:
-        ConfigurationError: If ``_target_`` isn't one of our classes, Flower's strategies or torch's optimisers, or if
-            the constructor refuses its arguments.
+        ConfigurationError: If ``_target_`` isn't one of our classes, Flower's strategies or torch's
+            optimisers, or if the constructor refuses its arguments.
     """
     target = find(settings)
     accepted = inspect.signature(target).parameters
@@ -36,7 +37,7 @@ def build(settings: Settings, **given: Any) -> Any:  # noqa: ANN401 (what comes 
     arguments |= {name: value for name, value in given.items() if name in accepted}
     try:
         return target(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError) as error:  # an argument it can't work with
         raise ConfigurationError(f"{settings[TARGET]}: {error}") from error
 
 
@@ -59,27 +60,33 @@ def find(settings: Settings) -> type:
     return found
 
 
-def problems(settings: Settings, where: str) -> Iterator[str]:
+def problems(settings: Settings, where: str, given: Collection[str] = ()) -> Iterator[str]:
     """Compare settings with the constructor they name, without calling it.
 
     Args:
-        settings: A component's settings.
+        settings: A component's settings, as plain JSON values.
         where: Its place in the configuration, such as ``strategy.server``.
+        given: Arguments that whoever builds it adds.
 
     Yields:
         One sentence for each unknown, missing or wrongly typed argument, nested components included.
     """
     try:
-        signature = inspect.signature(target := find(settings))
-        hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
+        target = find(settings)
     except ConfigurationError as error:
         yield f"{where}: {error}"
         return
+    known = inspect.signature(target).parameters
+    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
+    for name, argument in known.items():
+        many = argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+        if not many and argument.default is argument.empty and name not in (*settings, *given):
+            yield f"{where}.{name}: {settings[TARGET]} needs this argument"
     for name, value in settings.items():
         if name == TARGET:
             continue
-        if name not in signature.parameters:
-            yield f"{where}.{name}: {settings[TARGET]} has no such argument{nearest(name, signature.parameters)}"
+        if name not in known:
+            yield f"{where}.{name}: {settings[TARGET]} has no such argument{nearest(name, known)}"
         elif nested := list(_components(value)):
             for path, component in nested:
                 yield from problems(component, f"{where}.{name}{path}")
@@ -87,11 +94,10 @@ def problems(settings: Settings, where: str) -> Iterator[str]:
             yield f"{where}.{name}: {why}, got {value!r}"
 
 
-def nearest(name: str, known: typing.Iterable[str]) -> str:
+def nearest(name: str, known: Collection[str]) -> str:
     """``; did you mean 'x'?`` where a known name is near, else what there is."""
-    known = sorted(known)
     close = get_close_matches(name, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(known)}"
+    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}"
 
 
 def _build_nested(value: Any) -> Any:  # noqa: ANN401
@@ -111,11 +117,10 @@ def _components(value: object, path: str = "") -> Iterator[tuple[str, Settings]]
 
 def _mistyped(value: object, hint: Any) -> str:  # noqa: ANN401
     try:
-        adapter = TypeAdapter(hint, config=ConfigDict(strict=False))
-    except (PydanticSchemaGenerationError, TypeError):
-        return ""  # a type that pydantic can't describe, such as a Tensor: the constructor will tell
-    try:
-        adapter.validate_python(value)
+        adapter = TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+        adapter.validate_json(json.dumps(value))  # as JSON: a list is a tuple, but "3" is no number
     except ValidationError as error:
         return error.errors()[0]["msg"][:1].lower() + error.errors()[0]["msg"][1:]
+    except PydanticUserError:
+        return ""  # a type that pydantic can't describe: the constructor will tell
     return ""

@@ -2,26 +2,43 @@
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from hydra import compose as hydra_compose
+from hydra import compose as compose_with_hydra
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from yaml import YAMLError
 
+from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.components import nearest, problems
 from fedvsr_core.errors import ConfigurationError
-from fedvsr_core.settings import Settings
+from fedvsr_core.settings import COMPONENTS, Settings
 
 CHOICES = ("experiment", "model", "strategy", "data")
 """Run-config keys that choose an option of the configuration group of the same name."""
+MAY_CHANGE = (
+    "run.root",
+    "run.resume",
+    "run.keep",
+    "cohort.nodes",
+    "cohort.wait_s",
+    "cohort.timeout_s",
+    "cohort.min_replies",
+)
+"""Keys that a resumed run may change: how it is carried out, not what it computes."""
 OVERRIDES = "overrides"
 """Run-config key for everything else: Hydra overrides, separated by blanks."""
+
+_QUOTE = """write a value with blanks, commas or other special characters as "key='value'\""""
 
 
 def compose(run_config: Mapping[str, Any]) -> Settings:
@@ -38,16 +55,22 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
         for key in run_config
         if key not in (*CHOICES, OVERRIDES)
     ]
-    wanted = [f"{key}={run_config[key]}" for key in CHOICES if run_config.get(key)]
-    wanted += shlex.split(str(run_config.get(OVERRIDES, "")))
+    chosen = [f"{key}={run_config[key]}" for key in CHOICES if run_config.get(key)]
+    try:
+        wanted = chosen + _words(run_config)
+    except ValueError as error:  # an open quotation mark
+        raise _all_of([*found, f"{OVERRIDES} can't be split into words: {error}"]) from error
     with initialize_config_module("conf", version_base=None):
-        sound, unsound = _sort_out(wanted)
-        found += unsound
         try:
-            composed = hydra_compose("config", overrides=sound, return_hydra_config=True)
-            plain = _resolve(composed)
+            sound, unsound = _sort_out(wanted)
+            found += unsound
+            composed, names = _composed(sound)
+            plain = {**_plain(composed), "names": names}
         except (HydraException, OmegaConfBaseException) as error:
-            raise _all_of([*found, str(error).splitlines()[0]]) from error
+            where = f"{key}: " if (key := getattr(error, "full_key", None)) else ""
+            raise _all_of([*found, where + (str(error) or repr(error)).splitlines()[0]]) from error
+    missing = OmegaConf.missing_keys(composed)
+    found += [f'{key} has no default; give it with {OVERRIDES}="{key}=..."' for key in sorted(missing)]
     found += _schema_problems(plain)
     if found:
         raise _all_of(found)
@@ -67,16 +90,27 @@ def compose_for_run(run_config: Mapping[str, Any], saved_at: Callable[[str], Pat
     asked = compose(run_config)
     if asked.run.resume is None:
         return asked
-    saved = load(saved_at(asked.run.resume)).model_copy(update={"run": asked.run})
-    words = shlex.split(str(run_config.get(OVERRIDES, "")))
-    if any(run_config.get(key) for key in CHOICES) or any(not word.startswith("run.") for word in words):
-        ours, theirs = asked.model_dump(), saved.model_dump()
-        if differing := sorted(path for path in _flatten(ours) if _select(ours, path) != _select(theirs, path)):
+    saved = load(saved_at(asked.run.resume))
+    given = [word.partition("=")[0] for word in _words(run_config)]
+    saved = _with(saved, asked, [key for key in given if key.startswith(MAY_CHANGE)])
+    if any(map(run_config.get, CHOICES)) or any(not key.startswith(MAY_CHANGE) for key in given):
+        ours, theirs = _with(asked, saved, MAY_CHANGE).model_dump(), saved.model_dump()
+        differing = [path for path in _flatten(ours) if _select(ours, path) != _select(theirs, path)]
+        if leaves := sorted(path for path in differing if not isinstance(_select(ours, path), Mapping)):
             raise ConfigurationError(
-                f"a resumed run keeps its configuration, but the run-config changes {', '.join(differing)};"
+                f"a resumed run keeps its configuration, but the run-config changes {', '.join(leaves)};"
                 " give run.resume alone, or start a new run"
             )
     return saved
+
+
+def _with(settings: Settings, other: Settings, keys: Iterable[str]) -> Settings:
+    """Settings with the values that other settings have at some keys, such as ``run.keep``."""
+    for key in keys:
+        section, _, name = key.partition(".")
+        changed = getattr(settings, section).model_copy(update={name: getattr(getattr(other, section), name)})
+        settings = settings.model_copy(update={section: changed})
+    return settings
 
 
 def load(path: Path) -> Settings:
@@ -86,11 +120,11 @@ def load(path: Path) -> Settings:
         ConfigurationError: If the file is missing, isn't YAML, or holds something else.
     """
     try:
-        plain = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException) as error:
+        plain = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigurationError(f"{path} can't be read as a saved configuration: {error}") from error
     if not isinstance(plain, dict):
-        raise ConfigurationError(f"{path} holds no configuration")
+        raise ConfigurationError(f"{path} must hold a saved configuration, got a list")
     if found := _schema_problems(plain):
         raise _all_of(found)
     return Settings.model_validate(plain)
@@ -98,7 +132,7 @@ def load(path: Path) -> Settings:
 
 def save(settings: Settings, path: Path) -> None:
     """Write the resolved settings as YAML."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(settings.model_dump())))
+    write_atomically(path, OmegaConf.to_yaml(settings.model_dump()).encode())
 
 
 def options(group: str) -> list[str]:
@@ -107,44 +141,62 @@ def options(group: str) -> list[str]:
         return _options(group)
 
 
-def _options(group: str) -> list[str]:
-    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+def _options(group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:
+    return list(GlobalHydra.instance().config_loader().get_group_options(group, kind))
+
+
+def _words(run_config: Mapping[str, Any]) -> list[str]:
+    return shlex.split(str(run_config.get(OVERRIDES, "")))
 
 
 def _sort_out(wanted: Iterable[str]) -> tuple[list[str], list[str]]:
     """Split overrides into those that can be composed, and a sentence for each that can't."""
-    sound: list[str] = []
+    choices: list[str] = []
+    values: list[Override] = []
     found: list[str] = []
-    values = []
+    groups = set(_options("", ObjectType.GROUP)) - {"hydra"}
     for text in wanted:
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException:
-            found.append(f"override '{text}' isn't of the form key=value")
+            found.append(f"override '{text}' isn't of the form key=value; {_QUOTE}")
             continue
-        key, value = str(override.key_or_group), override.value()
-        if not (known := _options(key)):
-            values.append((key, text, override.is_add()))
-        elif value in known:
+        key = override.key_or_group
+        if override.is_sweep_override():
+            found.append(f"override '{text}' must give one value; {_QUOTE}")
+        elif key not in groups:
+            values.append(override)
+        elif override.get_key_element() != key:  # a prefix, or another package
+            found.append(f"override '{text}' must be of the form {key}=NAME")
+        elif (option := override.value()) not in (known := _options(key)):
+            found.append(f"{text}: no such option{nearest(str(option), known)}")
+        else:
+            choices.append(text)
+    keys = _flatten(_plain(_composed(choices)[0])) if values else set()
+    sound = list(choices)
+    for override in values:
+        key, text = override.key_or_group, str(override.input_line)
+        parent = key
+        while parent and parent not in keys:
+            parent = parent.rpartition(".")[0]
+        if parent and (parent == key or override.is_add()):
             sound.append(text)
         else:
-            found.append(f"{key}={value}: no such option{nearest(str(value), known)}")
-    defaults = _resolve(hydra_compose("config", overrides=sound, return_hydra_config=True))
-    known_keys = _flatten(defaults)
-    for key, text, added in values:
-        if added or key in known_keys:
-            sound.append(text)
-        else:
-            found.append(f"override '{text}': there is no key '{key}'{nearest(key, known_keys)}")
+            close = get_close_matches(key, keys, n=1)
+            beside = {one for one in keys if one.rpartition(".")[0] == parent}
+            found.append(f"override '{text}': there is no key '{key}'{nearest(key, close or beside)}")
     return sound, found
 
 
-def _resolve(composed: DictConfig) -> dict[str, Any]:
-    choices = {key: value for key, value in composed.hydra.runtime.choices.items() if not key.startswith("hydra/")}
-    plain = OmegaConf.to_container(
-        OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True
-    )
-    return {**dict(plain), "names": {str(key): str(value) for key, value in choices.items()}}  # type: ignore[arg-type]
+def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The configuration, and the chosen option of each group."""
+    composed = compose_with_hydra("config", overrides=overrides, return_hydra_config=True)
+    names = {group: name for group, name in composed.hydra.runtime.choices.items() if "/" not in group}
+    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), names
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
 
 
 def _flatten(value: object, path: str = "") -> set[str]:
@@ -161,20 +213,24 @@ def _select(value: Any, path: str) -> object:  # noqa: ANN401
 
 
 def _schema_problems(plain: Mapping[str, Any]) -> list[str]:
+    found = []
     try:
-        settings = Settings.model_validate(plain)
+        Settings.model_validate(plain)
     except ValidationError as error:
         found = [_sentence(problem) for problem in error.errors()]
-        parts = {name: part for name, part in plain.items() if isinstance(part, Mapping) and "_target_" in part}
-        return found + [why for name, part in parts.items() for why in problems(part, name)]
-    return [why for name, part in settings.components().items() for why in problems(part, name)]
+    for where, given in COMPONENTS.items():
+        if isinstance(component := _select(plain, where), Mapping):
+            found += problems(component, where, given)
+    return found
 
 
 def _sentence(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
     where = ".".join(str(part) for part in problem["loc"])
     came = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
-    return f"{where}: {problem['msg']}{came}".removeprefix(": ")
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}{came}".removeprefix(": ")
 
 
 def _all_of(found: list[str]) -> ConfigurationError:
-    return ConfigurationError("\n".join([f"{len(found)} problem(s) in the configuration:", *(f"  - {one}" for one in found)]))
+    return ConfigurationError(
+        "\n".join([f"{len(found)} problem(s) in the configuration:", *(f"  - {one}" for one in found)])
+    )

@@ -20,7 +20,9 @@ def choose(name: str = "auto") -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA raises AssertionError
-        raise ConfigurationError(f"device must be auto, cpu, cuda, cuda:N or mps; torch can't use '{name}': {error}") from error
+        raise ConfigurationError(
+            f"device must be auto, cpu, cuda, cuda:N or mps; torch can't use '{name}': {error}"
+        ) from error
 
 
 def describe(device: torch.device) -> str:

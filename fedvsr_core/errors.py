@@ -30,4 +30,4 @@ class FederationError(FedVSRError, RuntimeError):
 
 
 class MissingToolError(FedVSRError, ImportError):
-    """An optional package, program or file of weights isn't installed; the message has the line that installs it."""
+    """An optional package, program or file of weights is missing; the message has the line to install it."""

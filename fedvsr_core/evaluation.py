@@ -31,8 +31,9 @@ _METRICS: dict[str, tuple[Callable[..., Any], Channel]] = {
 class HeldOut:
     """The held-out clips of a run, decoded and degraded once.
 
-    Every frame is scored, after rounding to 8 bits, without a border; a clip's score is the mean over its frames, and
-    the score of all is the mean over clips. Frames that equal the ground truth have no finite PSNR and are left out.
+    Every frame is scored, after rounding to 8 bits, without a border; a clip's score is the mean over its
+    frames, and the score of all is the mean over clips. Frames that equal the ground truth have no finite
+    PSNR and are left out.
 
     Args:
         shots: What to score on.
@@ -54,15 +55,17 @@ class HeldOut:
     ) -> None:
         self._clips = [with_low(shot.clip(), degradation) for shot in shots]
         if not self._clips:
-            raise DataError("expected held-out clips to score the model on, got none; name a folder of them in data")
+            raise DataError(
+                "expected held-out clips to score the model on, got none; name a folder of them in data"
+            )
         self._chunk = chunk
         self._device = device
-        self.bicubic = _scores(self._clips, [bicubic_up(_low(clip), _scale(clip)) for clip in self._clips])
+        self.bicubic = _scores(self._clips, (bicubic_up(_low(clip), _scale(clip)) for clip in self._clips))
 
     def score(self, model: VideoModel) -> Scores:
         """Score a model; moves it to the device and into evaluation mode."""
         model.to(self._device).eval()
-        return _scores(self._clips, [self._restore(model, _low(clip)) for clip in self._clips])
+        return _scores(self._clips, (self._restore(model, _low(clip)) for clip in self._clips))
 
     def samples(self, model: VideoModel) -> list[Sample]:
         """The middle frame of each clip: bicubic, of the model, and as it should be."""
@@ -80,9 +83,12 @@ class HeldOut:
         return np.stack(list(upscale_frames(model, low, device=self._device, chunk=self._chunk)))
 
 
-def _scores(clips: Sequence[Clip], outputs: Sequence[Frames]) -> Scores:
+def _scores(clips: Sequence[Clip], outputs: Iterable[Frames]) -> Scores:
     by_clip = {
-        clip.name: {name: _mean(metric(output, clip.high, channel=channel)) for name, (metric, channel) in _METRICS.items()}
+        clip.name: {
+            name: _mean(metric(output, clip.high, channel=channel))
+            for name, (metric, channel) in _METRICS.items()
+        }
         for clip, output in zip(clips, outputs, strict=True)
     }
     means = {name: _mean(np.array([scores[name] for scores in by_clip.values()])) for name in _METRICS}
@@ -101,4 +107,4 @@ def _low(clip: Clip) -> Frames:
 
 
 def _scale(clip: Clip) -> int:
-    return clip.high.shape[1] // _low(clip).shape[1]
+    return int(clip.high.shape[1] // _low(clip).shape[1])

@@ -1,6 +1,7 @@
 """Seeds that depend on what is computed, never on what was computed before."""
 
 from hashlib import blake2b
+from urllib.parse import quote
 
 
 def derive(*parts: int | str) -> int:
@@ -12,5 +13,5 @@ def derive(*parts: int | str) -> int:
     Returns:
         An integer in [0, 2**63), the same on every machine and in every process.
     """
-    text = "/".join(f"{type(part).__name__}:{part}" for part in parts)
+    text = "/".join(f"{type(part).__name__}:{quote(str(part), safe='')}" for part in parts)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

@@ -1,5 +1,6 @@
 """The shape of a whole configuration, checked before anything starts."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -7,9 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Component = dict[str, Any]
 """``_target_`` and its arguments; see `fedvsr_core.components`."""
 
+COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    "model": (),
+    "loss": (),
+    "optimiser": ("params",),
+    "data": (),
+    "degradation": (),
+    "partition": (),
+    "strategy.server": ("num_rounds",),
+    "strategy.client": (),
+}
+"""Where components stand in `Settings`, and the arguments that whoever builds them adds."""
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class Training(_Section):
@@ -120,13 +133,7 @@ class Settings(_Section):
             raise ValueError(f"cohort.min_replies is {needed}, but only {drawn} clients take part in a round")
         return self
 
-    def components(self) -> dict[str, Component]:
-        """Every component by its place in the configuration."""
-        single = ("model", "loss", "optimiser", "data", "degradation", "partition")
-        halves = {"strategy.server": self.strategy.server, "strategy.client": self.strategy.client}
-        return {name: getattr(self, name) for name in single} | halves
-
     def for_clients(self) -> ClientSettings:
-        """The part that is sent to clients: no path and no name of the server's machine."""
+        """The part that is sent to clients: nothing of `Run`, so no path but those of a simulated dataset."""
         shared = {name: getattr(self, name) for name in ClientSettings.model_fields if name != "objective"}
         return ClientSettings(**shared, objective=self.strategy.client)

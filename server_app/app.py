@@ -17,16 +17,17 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
-from fedvsr_core.errors import FedVSRError
+from fedvsr_core.errors import ConfigurationError, FederationError, FedVSRError
 from fedvsr_core.evaluation import HeldOut
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.records.journal import Journal
+from fedvsr_core.records.journal import Journal, read_journal
 from fedvsr_core.records.provenance import provenance
 from fedvsr_core.records.report import write_report
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
+from server_app.norms import Norms
 from server_app.rounds import Rounds
 from server_app.strategies.base import RoundStrategy
 
@@ -55,10 +56,18 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
     with run_dir.locked(), _log_to(logging.FileHandler(run_dir.log)), Journal(run_dir.journal) as journal:
         _log.info("run directory: %s", run_dir.path)
-        done = _restore(run_dir, journal, model, strategy) if settings.run.resume else 0
-        save(settings, run_dir.config)
+        norms = Norms()
+        done = _restore(run_dir, journal, model, strategy, norms) if settings.run.resume else None
+        if done == settings.rounds:
+            _log.info("all %d rounds are done; nothing to do", done)
+            return
+        if not settings.run.resume:
+            save(settings, run_dir.config)
         facts = provenance(
-            run_config=run_config, seed=settings.seed, device=devices.describe(devices.choose()), code=code_digest()
+            run_config=run_config,
+            seed=settings.seed,
+            device=devices.describe(devices.choose()),
+            code=code_digest(),
         )
         write_atomically(run_dir.provenance, json.dumps(facts, indent=2).encode())
         rounds = Rounds(
@@ -69,30 +78,61 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             held_out=held_out,
             run_dir=run_dir,
             journal=journal,
+            norms=norms,
         )
-        journal.append({"phase": "start", **({"resumed-after": done} if settings.run.resume else {}), **_start(settings, model, facts)})
-        began, outcome = time.monotonic(), "interrupted"
+        began, earlier = time.monotonic(), _clients_before(run_dir)
         try:
+            clients = rounds.gather()
+            _check_same(clients, earlier)
+            resumed = {} if done is None else {"resumed-after": done}
+            start = {**_start(settings, model, facts), "clients": len(clients), "names": clients}
+            journal.append({"phase": "start", **start, **resumed})
             rounds.run(done)
-            outcome = "completed"
-        except FedVSRError as error:
-            outcome = str(error)
+        except BaseException as error:
+            outcome = str(error) if isinstance(error, FedVSRError) else repr(error)
+            _end(run_dir, journal, began, outcome)
+            write_report(run_dir)
             raise
-        finally:
-            journal.append({"phase": "end", "seconds": time.monotonic() - began, "outcome": outcome})
-            write_report(run_dir, held_out.samples(model))
-            _log.info("run directory: %s", run_dir.path)
+        _end(run_dir, journal, began, "completed")
+        write_report(run_dir, held_out.samples(model))
 
 
-def _restore(run_dir: RunDir, journal: Journal, model: VideoModel, strategy: RoundStrategy) -> int:
-    """Take a run back to its last checkpoint; returns the rounds done."""
+def _end(run_dir: RunDir, journal: Journal, began: float, outcome: str) -> None:
+    journal.append({"phase": "end", "seconds": time.monotonic() - began, "outcome": outcome})
+    _log.info("run directory: %s", run_dir.path)
+
+
+def _clients_before(run_dir: RunDir) -> list[str] | None:
+    """The clients that a resumed run has trained with so far; None for a new run."""
+    starts = [line for line in read_journal(run_dir.journal) if line["phase"] == "start"]
+    return list(starts[-1]["names"]) if starts else None
+
+
+def _check_same(clients: list[str], earlier: list[str] | None) -> None:
+    """Refuse to continue a simulation with another number of clients, which would divide the clips anew.
+
+    Raises:
+        FederationError: If one of the clients is missing, or there is a new one.
+    """
+    if earlier is not None and clients != earlier and any(name.startswith("partition-") for name in earlier):
+        raise FederationError(
+            f"this run had {len(earlier)} clients, but {len(clients)} are here; resume it with"
+            f" --federation-config 'num-supernodes={len(earlier)}'"
+        )
+
+
+def _restore(
+    run_dir: RunDir, journal: Journal, model: VideoModel, strategy: RoundStrategy, norms: Norms
+) -> int | None:
+    """Take a run back to its last checkpoint; returns the rounds done, None if it has none."""
     last = run_dir.checkpoints / LAST
-    if not last.exists():  # it ended before it had begun
+    if not last.exists():
         journal.cut_after(-1)
-        return 0
+        return None
     checkpoint = load_round(last)
     model.load_state_dict(dict(checkpoint.state))
     strategy.load_state(checkpoint.strategy_state)
+    norms.add(checkpoint.history["norms"])
     journal.cut_after(checkpoint.round)
     _log.info("continuing after round %d", checkpoint.round)
     return checkpoint.round
@@ -112,13 +152,22 @@ def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> d
 
 
 def _build(settings: Settings) -> tuple[VideoModel, RoundStrategy, HeldOut]:
-    """Build all parts, the clients' too, so that what any of them refuses is refused before a client starts."""
+    """Build all parts, the clients' too: what any of them refuses is refused before a client starts."""
     torch.manual_seed(derive(settings.seed, "model"))
     model: VideoModel = build(settings.model)
     for component in (settings.loss, settings.partition, settings.strategy.client):
         build(component)
     build(settings.optimiser, params=model.parameters())
-    strategy: RoundStrategy = build(settings.strategy.server, num_rounds=settings.rounds)
+    strategy = build(settings.strategy.server, num_rounds=settings.rounds)
+    if not isinstance(strategy, RoundStrategy):
+        raise ConfigurationError(
+            f"strategy.server must be a class of server_app.strategies, got {type(strategy).__name__}"
+        )
+    if settings.training.window < model.needs.min_frames:
+        raise ConfigurationError(
+            f"training.window must be at least {model.needs.min_frames} for '{settings.names['model']}',"
+            f" got {settings.training.window}"
+        )
     held_out = HeldOut(
         build(settings.data).held_out(),
         degradation=build(settings.degradation),

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,8 +21,13 @@ from server_app.exchange import Exchange
 
 _log = logging.getLogger(__name__)
 
+LONGEST_NAME = 100
+"""Characters of a client's name, which goes into journal, plots and summary."""
+
 LEAST_NODES = 2
 """Nodes to wait for where neither the configuration nor the simulation says how many there are."""
+
+POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,8 @@ class Member:
 class Members:
     """The nodes of the federation, by the names of their clients.
 
-    Nodes are asked who they are, once: a simulation gives them new ids in every run, and what depends on a seed must
-    depend on names.
+    Nodes are asked who they are, once: a simulation gives them new ids in every run, and what depends on a
+    seed must depend on names.
 
     Args:
         grid: The federation.
@@ -55,8 +61,9 @@ class Members:
     def __init__(self, grid: Grid, settings: Cohort) -> None:
         self._grid = grid
         self._settings = settings
+        self._asked: dict[int, Exchange] = {}
         self._known: dict[int, Member] = {}
-        self._silent: dict[int, str] = {}
+        self._failing: dict[int, str] = {}
 
     def gather(self) -> dict[str, Member]:
         """Wait for the federation to be complete, before the first round.
@@ -65,52 +72,68 @@ class Members:
             Its clients, in the order of their names.
 
         Raises:
-            FederationError: If there aren't enough nodes in time, two nodes have one name, or a node runs other code.
+            FederationError: If there aren't enough nodes in time, two nodes keep one name, or a node runs
+                other code.
         """
-        return self._wait(self._complete)
+        return self._wait(self._complete, strict=True)
 
     def online(self) -> dict[str, Member]:
         """The clients that can take part in a round; waits only while they are too few for one.
 
-        Raises:
-            FederationError: As `gather`.
-        """
-        return self._wait(lambda here: self._settings.min_replies)
+        A newcomer that runs other code stays out. Of two nodes with one name the later counts: a site that
+        was restarted is back before its old node is seen to be gone.
 
-    def _wait(self, enough: Callable[[Sequence[Member]], int]) -> dict[str, Member]:
+        Raises:
+            FederationError: If there aren't enough nodes in time.
+        """
+        return self._wait(lambda here: self._settings.min_replies, strict=False)
+
+    def _wait(self, enough: Callable[[Sequence[Member]], int], *, strict: bool) -> dict[str, Member]:
         end, told = time.monotonic() + self._settings.wait_s, -1
         while True:
             nodes = set(self._grid.get_node_ids())
-            self._ask(nodes - self._known.keys(), end - time.monotonic())
-            here = [self._known[node] for node in nodes & self._known.keys()]
-            if len(here) >= enough(here):
-                return _by_name(here)
+            for node in sorted(nodes - self._known.keys()):
+                self._ask(node, strict=strict)
+            here = [member for node, member in self._known.items() if node in nodes]
+            clash = _clash(here) if strict else ""
+            if len(here) >= enough(here) and not clash:
+                return {member.client: member for member in sorted(here, key=lambda member: member.client)}
+            if time.monotonic() > end and clash:
+                raise FederationError(clash)
             if time.monotonic() > end:
-                silent = "".join(f"; node {node} says: {why}" for node, why in self._silent.items())
+                failing = "".join(f"; node {node} says: {why}" for node, why in self._failing.items())
                 raise FederationError(
-                    f"{enough(here)} nodes must take part, {len(here)} do after {self._settings.wait_s:.0f} s{silent};"
-                    " start the missing SuperNodes, or lower cohort.nodes, and resume this run"
+                    f"{enough(here)} nodes must take part, {len(here)} do after"
+                    f" {self._settings.wait_s:.0f} s{failing}; start the missing SuperNodes, or lower"
+                    " cohort.nodes and cohort.min_replies, and resume this run"
                 )
             if len(here) != told:
                 told = len(here)
                 _log.info("waiting for nodes: %d of %d are here", told, enough(here))
-            time.sleep(1)
+            time.sleep(POLL_S)
 
     def _complete(self, here: Sequence[Member]) -> int:
         if self._settings.nodes is not None:
             return self._settings.nodes
         return max((member.of for member in here if member.of), default=LEAST_NODES)
 
-    def _ask(self, nodes: Iterable[int], timeout_s: float) -> None:
-        messages = [Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY) for node in sorted(nodes)]
-        exchange = Exchange(self._grid, messages)
-        for reply in exchange.replies(timeout_s):
-            node = exchange.sent[reply.metadata.reply_to_message_id]
-            if not reply.has_error():
+    def _ask(self, node: int, *, strict: bool) -> None:
+        """Ask a node who it is, unless that has been done, and take its answer if it is here."""
+        if node not in self._asked:
+            message = Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY)
+            self._asked[node] = Exchange(self._grid, [message])
+        for reply in self._asked[node].replies(0):
+            try:
                 self._known[node] = _introduction(reply, node)
-            elif self._silent.get(node) != (why := last_line(reply.error.reason)):
-                self._silent[node] = why
-                _log.warning("node %d can't introduce itself: %s", node, why)
+                self._failing.pop(node, None)
+            except FederationError as error:
+                if strict and not reply.has_error():
+                    raise
+                if self._failing.get(node) != str(error):
+                    self._failing[node] = str(error)
+                    _log.warning("node %d can't take part: %s", node, error)
+        if not self._asked[node].waiting and node not in self._known:
+            del self._asked[node]  # to be asked again
 
 
 def draw(clients: Iterable[str], count: int | None, *, seed: int, server_round: int) -> list[str]:
@@ -129,7 +152,7 @@ def draw(clients: Iterable[str], count: int | None, *, seed: int, server_round: 
 
 
 class CohortGrid(Grid):
-    """A federation that shows only the nodes of one round's cohort, so that every strategy samples just these."""
+    """A federation that shows only one round's cohort, so that every strategy samples just these nodes."""
 
     def __init__(self, grid: Grid, nodes: Sequence[int]) -> None:
         self._grid = grid
@@ -160,7 +183,9 @@ class CohortGrid(Grid):
         """As the whole federation does."""
         return self._grid.pull_messages(message_ids)
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
         """As the whole federation does."""
         return self._grid.send_and_receive(messages, timeout=timeout)
 
@@ -173,13 +198,14 @@ def check_code(code: str, client: str) -> None:
     """
     if code != code_digest():
         raise FederationError(
-            f"client '{client}' runs other code (digest {code}) than the server ({code_digest()}): its engine was started"
-            " from another checkout; stop the local SuperLink with 'fedvsr stop', or restart the SuperNode, and run again"
+            f"client '{client}' runs other code (digest {code}) than the server ({code_digest()}): its engine"
+            " was started from another checkout; stop the local SuperLink with 'fedvsr stop', or restart the"
+            " SuperNode, and run again"
         )
 
 
 def warn_of_hidden_gpu(members: Iterable[Member]) -> None:
-    """Say so if the server has a GPU and no client uses one: Flower's simulation hides GPUs unless it is asked not to."""
+    """Say so if the server has a GPU and no client uses it: the simulation hides GPUs unless asked not to."""
     if torch.cuda.is_available() and all(member.device == "cpu" for member in members):
         _log.warning(
             "this machine has a GPU, but all clients train on the CPU; give them a share of it with"
@@ -190,15 +216,19 @@ def warn_of_hidden_gpu(members: Iterable[Member]) -> None:
 
 def last_line(reason: str | None) -> str:
     """What an error says, without its traceback."""
-    lines = (reason or "no reason given").replace("\\n", "\n").strip().splitlines()
-    return lines[-1].strip()[:300]
+    lines = (reason or "").replace("\\n", "\n").strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "no reason given"
 
 
 def _introduction(reply: Message, node: int) -> Member:
+    if reply.has_error():
+        raise FederationError(last_line(reply.error.reason))
     try:
         words, numbers = reply.content.config_records[keys.ABOUT], reply.content.metric_records[keys.METRICS]
         code, of = str(words[keys.CODE]), int(float(numbers[keys.NUM_CLIENTS]))  # type: ignore[arg-type]
         member = Member(str(words[keys.CLIENT]), node, str(words[keys.DEVICE]), of or None)
+        if len(member.client) > LONGEST_NAME:
+            raise ValueError(f"its name has {len(member.client)} characters")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FederationError(
             f"node {node} doesn't introduce itself as a FedVSR client ({error!r}); it runs another app"
@@ -207,12 +237,12 @@ def _introduction(reply: Message, node: int) -> Member:
     return member
 
 
-def _by_name(members: Iterable[Member]) -> dict[str, Member]:
-    ordered = sorted(members, key=lambda member: member.client)
-    for one, next_one in zip(ordered, ordered[1:], strict=False):
-        if one.client == next_one.client:
-            raise FederationError(
-                f"two nodes ({one.node}, {next_one.node}) are called '{one.client}'; give each SuperNode its own"
+def _clash(members: Iterable[Member]) -> str:
+    """What is wrong if two members have one name."""
+    for one, other in pairwise(sorted(members, key=lambda member: member.client)):
+        if one.client == other.client:
+            return (
+                f"two nodes ({one.node}, {other.node}) are called '{one.client}'; give each SuperNode its own"
                 f" '{keys.SITE}' or '{keys.PARTITION_ID}' in --node-config"
             )
-    return {member.client: member for member in ordered}
+    return ""

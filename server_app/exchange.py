@@ -20,30 +20,37 @@ class Exchange:
 
     Attributes:
         sent: Destination node by message id.
+        waiting: Ids of messages that have no reply yet.
+        unsent: Nodes whose message the grid refused, such as those that have just left.
     """
 
     def __init__(self, grid: Grid, messages: Iterable[Message]) -> None:
         self._grid = grid
         self.sent: dict[str, int] = {}
+        self.unsent: list[int] = []
         for message in messages:
-            for message_id in grid.push_messages([message]):  # none where the grid refuses it
-                self.sent[message_id] = message.metadata.dst_node_id
+            node = message.metadata.dst_node_id
+            accepted = [message_id for message_id in grid.push_messages([message]) if message_id]
+            if accepted:
+                self.sent[accepted[0]] = node
+            else:
+                self.unsent.append(node)
+        self.waiting = list(self.sent)
 
     def replies(self, timeout_s: float) -> Iterator[Message]:
-        """Yield replies until all are in or the time is over; what comes later is ignored.
+        """Yield replies until all are in or the time is over; a later call yields what came in between.
 
         Args:
             timeout_s: Seconds from now.
         """
-        waiting, end = list(self.sent), time.monotonic() + timeout_s
-        while waiting:
-            arrived = []
-            for message_id in waiting:
+        end = time.monotonic() + timeout_s
+        while before := len(self.waiting):
+            for message_id in list(self.waiting):
                 for reply in self._grid.pull_messages([message_id]):
-                    arrived.append(message_id)
+                    self.waiting.remove(message_id)
                     yield reply
-            waiting = [message_id for message_id in waiting if message_id not in arrived]
+                    del reply
             if time.monotonic() >= end:
                 return
-            if not arrived:
+            if len(self.waiting) == before:
                 time.sleep(POLL_S)

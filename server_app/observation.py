@@ -45,6 +45,7 @@ class Observation:
             else:
                 self._bytes_up += sum(size_bytes(record) for record in reply.content.array_records.values())
             yield reply
+            del reply
 
     def admitted(self, replies: Iterable[Message]) -> Iterator[Message]:
         """Pass on replies that were let in, and note what they report.
@@ -85,17 +86,17 @@ class Observation:
     def stop_if_a_worker_died(self) -> None:
         """End the run if the simulation engine lost a worker process.
 
-        The engine hands a dead worker out again and again, so that every later round would lose the same share of
-        its clients without a word.
+        The engine hands a dead worker out again and again, so that every later round would lose the same
+        share of its clients without a word.
 
         Raises:
             FederationError: If a reply of this round told of a dead worker.
         """
         if self._dead is not None:
             raise FederationError(
-                f"{self._title}: a worker process of the simulation engine died, most likely of too little memory"
-                f" ({self._dead.strip().splitlines()[0][:200]}); give each client more room or run fewer at once"
-                " (--federation-config 'client-resources-num-cpus=...'), then resume this run"
+                f"{self._title}: a worker process of the simulation engine died, most likely of too little"
+                f" memory ({self._dead.strip().splitlines()[0][:200]}); give each client more room or run"
+                " fewer at once (--federation-config 'client-resources-num-cpus=...'), then resume this run"
             )
 
     def line(self, diagnostics: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from dataclasses import asdict
 
-from flwr.app import ArrayRecord, ConfigRecord
+from flwr.app import ConfigRecord
 from flwr.serverapp import Grid
 
 from fedvsr_core.checkpoints.rounds import TrainingCheckpoint, save_round
+from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation import HeldOut
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
@@ -16,11 +18,15 @@ from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
 from server_app.cohort import CohortGrid, Member, Members, draw, warn_of_hidden_gpu
 from server_app.exchange import Exchange
+from server_app.norms import Norms
 from server_app.observation import Observation
-from server_app.screening import Screening
+from server_app.screening import Refusal, Screening
 from server_app.strategies.base import RoundStrategy
 
 _log = logging.getLogger(__name__)
+
+MOST_IDLE = 3
+"""Rounds in a row that may leave the model as it was; more would only burn the clients' time."""
 
 
 class Rounds:
@@ -34,6 +40,7 @@ class Rounds:
         held_out: The clips that score it.
         run_dir: Where checkpoints go.
         journal: Where every phase leaves a line.
+        norms: How large the updates of the rounds so far were.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class Rounds:
         held_out: HeldOut,
         run_dir: RunDir,
         journal: Journal,
+        norms: Norms,
     ) -> None:
         self._settings = settings
         self._grid = grid
@@ -56,75 +64,105 @@ class Rounds:
         self._journal = journal
         self._members = Members(grid, settings.cohort)
         self._client_settings = settings.for_clients().model_dump_json()
+        self._norms = norms
+        self._idle = 0
 
-    def run(self, done: int) -> None:
-        """Run the rounds after ``done``.
+    def gather(self) -> list[str]:
+        """Wait for the federation to be complete; returns the names of its clients.
 
         Raises:
-            FederationError: If the federation can't go on. The last checkpoint is that of the round before.
+            FederationError: As `Members.gather`.
         """
         members = self._members.gather()
         _log.info("%d clients: %s", len(members), ", ".join(members))
         warn_of_hidden_gpu(members.values())
-        if done == 0:
+        return list(members)
+
+    def run(self, done: int | None) -> None:
+        """Run the rounds after ``done``; None if not even the untrained model has been scored.
+
+        Raises:
+            FederationError: If the federation can't go on. The last checkpoint is that of the round before.
+        """
+        if done is None:
             self._checkpoint(0, self._evaluate(0))
-        for server_round in range(done + 1, self._settings.rounds + 1):
+        for server_round in range((done or 0) + 1, self._settings.rounds + 1):
             self._train(server_round, self._cohort(server_round))
             due = server_round % self._settings.evaluation.every == 0 or server_round == self._settings.rounds
             self._checkpoint(server_round, self._evaluate(server_round) if due else None)
 
     def _cohort(self, server_round: int) -> list[Member]:
         members = self._members.online()
-        drawn = draw(members, self._settings.cohort.clients_per_round, seed=self._settings.seed, server_round=server_round)
+        drawn = draw(
+            members,
+            self._settings.cohort.clients_per_round,
+            seed=self._settings.seed,
+            server_round=server_round,
+        )
         return [members[client] for client in drawn]
 
     def _train(self, server_round: int, cohort: list[Member]) -> None:
-        began, settings = time.monotonic(), self._settings.cohort
+        began, settings = time.monotonic(), self._settings
         names = {member.node: member.client for member in cohort}
         arrays = to_record(self._model.state_dict())
         # A new record each round: in simulation, messages that wait share theirs with whoever made them.
         config = ConfigRecord({keys.SERVER_ROUND: server_round, keys.SETTINGS: self._client_settings})
-        messages = self._strategy.configure_train(server_round, arrays, config, CohortGrid(self._grid, list(names)))
-        exchange = Exchange(self._grid, messages)
-        screening = Screening(arrays, sent=exchange.sent, clients=names)
-        observation = Observation(f"round {server_round}/{self._settings.rounds}", of=len(exchange.sent))
+        grid = CohortGrid(self._grid, list(names))
+        exchange = Exchange(self._grid, self._strategy.configure_train(server_round, arrays, config, grid))
+        screening = Screening(
+            arrays,
+            sent=exchange.sent,
+            clients=names,
+            parts=settings.loss.get("parts"),
+            norms=self._norms,
+        )
+        observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
 
         before = self._strategy.state()
-        sound = screening.admit(observation.arriving(exchange.replies(settings.timeout_s)))
+        sound = screening.admit(observation.arriving(exchange.replies(settings.cohort.timeout_s)))
         updated, _ = self._strategy.aggregate_train(server_round, observation.admitted(sound))
         screening.close()
-        observation.stop_if_a_worker_died()
 
-        kept = updated is None or len(observation.clients) < settings.min_replies
-        if updated is None or kept:
+        learned = updated is not None and len(observation.clients) >= settings.cohort.min_replies
+        if updated is not None and learned:
+            self._model.load_state_dict(to_state(updated, self._model.state_dict()))
+        else:
             self._strategy.load_state(before)
             _log.warning(
                 "round %d: %d sound replies, but %d needed; the model stays as it was",
                 server_round,
                 len(observation.clients),
-                settings.min_replies,
+                settings.cohort.min_replies,
             )
-        else:
-            self._take(updated)
-        for refusal in screening.refused:
-            _log.warning("round %d: left out %s (%s): %s", server_round, refusal.client, refusal.code, refusal.reason)
+        refused = screening.refused + [
+            Refusal(
+                names[node],
+                node,
+                "unsent",
+                "Flower didn't take its message: it has left, or the model is too large",
+            )
+            for node in exchange.unsent
+        ]
+        for one in refused:
+            _log.warning("round %d: left out %s (%s): %s", server_round, one.client, one.code, one.reason)
         self._journal.append(
             {
                 "phase": "train",
                 "round": server_round,
                 "seconds": time.monotonic() - began,
                 "bytes-down": size_bytes(arrays) * len(exchange.sent),
-                **observation.line(self._strategy.diagnostics),
-                "refused": [
-                    {"client": one.client, "node": str(one.node), "code": one.code, "reason": one.reason}
-                    for one in screening.refused
-                ],
-                "kept-model": kept,
+                **observation.line(self._strategy.diagnostics if learned else {}),
+                "refused": [asdict(one) | {"node": str(one.node)} for one in refused],
+                "kept-model": not learned,
             }
         )
-
-    def _take(self, updated: ArrayRecord) -> None:
-        self._model.load_state_dict(to_state(updated, self._model.state_dict()))
+        observation.stop_if_a_worker_died()
+        self._idle = 0 if learned else self._idle + 1
+        if self._idle == min(MOST_IDLE, settings.rounds):
+            raise FederationError(
+                f"{self._idle} rounds in a row, up to round {server_round}, have had too few sound replies;"
+                " the log says why each was left out: mend that, and resume this run"
+            )
 
     def _evaluate(self, server_round: int) -> float:
         began = time.monotonic()
@@ -154,6 +192,7 @@ class Rounds:
             state=self._model.state_dict(),
             model_settings=self._settings.model,
             strategy_state=self._strategy.state(),
+            history={"norms": self._norms.known},
             score=score,
         )
         save_round(self._run_dir.checkpoints, checkpoint, keep=self._settings.run.keep)

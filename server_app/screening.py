@@ -1,9 +1,10 @@
 """Replies that may not enter the model, each with the reason."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, Message
 
 from fedvsr_core.aggregation.bounds import LIMIT, within
@@ -11,16 +12,23 @@ from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.reports import Report
 from fedvsr_core.flower.views import view
+from server_app.norms import Norms
+
+_NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
+_LONGEST_WORD = 200
+_LONGEST_REASON = 300
+_CHUNK = 1 << 16  # elements
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A reply that was left out.
+    """A reply that was left out, or is missing.
 
     Attributes:
         client: Name of the client that was asked.
-        node: The node that was asked; 0 if the reply answers none of our messages.
-        code: The kind of reason.
+        node: The node that was asked; 0 where the reply answers nothing that we asked.
+        code: The kind of reason: ``unknown``, ``duplicate``, ``error``, ``report``, ``identity``,
+            ``examples``, ``loss``, ``names``, ``dtype``, ``shape``, ``non-finite``, ``norm`` or ``timeout``.
         reason: One sentence.
     """
 
@@ -30,24 +38,24 @@ class Refusal:
     reason: str
 
 
-class _Refused(Exception):
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
 class Screening:
-    """The gate of one round.
+    """The gate of one round: sound replies pass, one at a time, the others are noted.
+
+    Whatever a reply holds, nothing is raised, and no memory is taken that its size doesn't justify.
 
     Args:
         reference: The global model that was sent.
-        sent: Node by id of the message sent to it.
+        sent: Node by the id of the message that went to it.
         clients: Name of the client of each node.
+        parts: Names of the parts of the loss that a report must hold, or None for any. Flower's own
+            strategies end the run if two replies report differently.
         max_examples: Most examples that a client may report.
         max_loss: Largest loss that a client may report.
+        norms: What the norm of an update is judged by; it learns the norms of this round when it closes.
 
     Attributes:
-        refused: What was left out so far.
+        refused: Whom was left out so far, and why.
+        norms: Norm of the update, ``returned - reference``, by node; of all replies that are sound otherwise.
     """
 
     def __init__(
@@ -56,80 +64,150 @@ class Screening:
         *,
         sent: Mapping[str, int],
         clients: Mapping[int, str],
+        parts: Collection[str] | None = None,
         max_examples: int = 10_000_000,
         max_loss: float = 1e6,
+        norms: Norms | None = None,
     ) -> None:
-        self._expected = {name: (tuple(array.shape), array.dtype) for name, array in reference.items()}
+        self._reference = {name: view(array) for name, array in reference.items()}
         self._sent = sent
         self._clients = clients
+        self._parts = None if parts is None else set(parts)
         self._max_examples = max_examples
         self._max_loss = max_loss
-        self._heard: set[int] = set()
+        self._history = norms or Norms()
+        self._replied: set[int] = set()
         self.refused: list[Refusal] = []
+        self.norms: dict[int, float] = {}
 
     def admit(self, replies: Iterable[Message]) -> Iterator[Message]:
-        """Pass on sound replies as they come; note the others."""
+        """Pass on sound replies as they come."""
         for reply in replies:
             node = self._sent.get(reply.metadata.reply_to_message_id, 0)
             try:
                 self._check(reply, node)
-            except _Refused as refused:
-                self._refuse(node, refused.code, str(refused))
+            except _RefusedError as refused:
+                self._note(node, refused.code, str(refused))
                 continue
             yield reply
-            del reply
+            del reply  # the next one may be as large
 
     def close(self) -> None:
-        """Note who was asked and has not replied in time."""
-        for node in sorted(set(self._sent.values()) - self._heard):
-            self._refuse(node, "timeout", "it didn't reply in time")
+        """Note who was asked and hasn't replied, and let the history know the norms of this round."""
+        for node in sorted(set(self._sent.values()) - self._replied):
+            self._note(node, "timeout", "it didn't reply in time")
+        self._history.add(
+            self.norms[node] for node in sorted(self.norms, key=lambda node: self._clients[node])
+        )
 
-    def _refuse(self, node: int, code: str, reason: str) -> None:
-        self.refused.append(Refusal(self._clients.get(node, f"node {node}"), node, code, reason))
+    def _note(self, node: int, code: str, reason: str) -> None:
+        client = self._clients.get(node, "unknown")
+        self.refused.append(Refusal(client, node, code, reason[:_LONGEST_REASON]))
 
     def _check(self, reply: Message, node: int) -> None:
-        if node == 0:
-            raise _Refused("unknown", "it answers no message of this round")
-        if node in self._heard:
-            raise _Refused("duplicate", "its node has already replied in this round")
-        self._heard.add(node)
+        if node not in self._clients:
+            raise _RefusedError("unknown", f"node {reply.metadata.src_node_id} answers nothing that we asked")
+        if node in self._replied:
+            raise _RefusedError("duplicate", "its node has already replied in this round")
+        self._replied.add(node)
         if reply.has_error():
-            raise _Refused("error", f"error {reply.error.code}: {(reply.error.reason or '').strip()[-300:]}")
-        self._check_report(reply, node)
+            raise _RefusedError("error", f"error {reply.error.code}: {_last_line(reply.error.reason)}")
+        if not reply.has_content():
+            raise _RefusedError("error", "it has no content")
+        self._check_report(reply, self._clients[node])
         records = reply.content.array_records
-        if keys.ARRAYS not in records:
-            raise _Refused("names", f"it must carry an ArrayRecord '{keys.ARRAYS}', got {sorted(records)}")
-        self._check_arrays(records[keys.ARRAYS])
+        if set(records) != {keys.ARRAYS}:
+            raise _RefusedError(
+                "names", f"it must carry one ArrayRecord, '{keys.ARRAYS}', got {_some(records)}"
+            )
+        self.norms[node] = self._check_arrays(records[keys.ARRAYS])
+        if self.norms[node] > self._history.bound:
+            raise _RefusedError(
+                "norm",
+                f"its update has the norm {self.norms[node]:.3g}, the bound is {self._history.bound:.3g}",
+            )
 
-    def _check_report(self, reply: Message, node: int) -> None:
+    def _check_report(self, reply: Message, client: str) -> None:
         try:
             report = Report.unpack(reply.content)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _Refused("report", f"its report can't be read: {error!r}"[:300]) from error
-        if report.client != self._clients.get(node):
-            raise _Refused("identity", f"it says it is '{report.client[:100]}'")
+            raise _RefusedError("report", f"its report can't be read: {error!r}") from error
+        if report.client != client:
+            raise _RefusedError("identity", f"it says that it is {report.client!r}")
         if not 0 < report.examples <= self._max_examples:
-            raise _Refused("examples", f"it reports {report.examples} examples")
+            raise _RefusedError("examples", f"it reports {report.examples} examples")
         if not 0 < report.loss <= self._max_loss:
-            raise _Refused("loss", f"it reports a loss of {report.loss}")
-        if not all(math.isfinite(value) for value in (report.seconds, report.peak_memory_mb, *report.parts.values())):
-            raise _Refused("report", "it reports numbers that aren't finite")
+            raise _RefusedError("loss", f"it reports a loss of {report.loss}")
+        if not all(map(math.isfinite, report.parts.values())):
+            raise _RefusedError("loss", f"it reports parts of the loss that aren't finite: {report.parts}")
+        if report.steps < 1 or not all(
+            0 <= value < math.inf for value in (report.seconds, report.peak_memory_mb)
+        ):
+            raise _RefusedError("report", "its steps, seconds or memory make no sense")
+        if max(map(len, (report.device, report.code, report.batches))) > _LONGEST_WORD:
+            raise _RefusedError("report", f"it has words of more than {_LONGEST_WORD} letters")
+        metrics = reply.content.metric_records
+        extra = (
+            set(metrics[keys.METRICS]) - _NUMBERS - {keys.LOSS_PART_PREFIX + name for name in report.parts}
+        )
+        if set(metrics) != {keys.METRICS} or extra:
+            raise _RefusedError("report", f"it reports more than was asked: {_some(extra or set(metrics))}")
+        if self._parts is not None and set(report.parts) != self._parts:
+            raise _RefusedError(
+                "report", f"the loss has the parts {sorted(self._parts)}, it reports {_some(report.parts)}"
+            )
 
-    def _check_arrays(self, arrays: ArrayRecord) -> None:
-        if set(arrays) != set(self._expected):
-            raise _Refused("names", f"arrays {sorted(set(arrays) ^ set(self._expected))[:3]} are missing or unknown")
-        for name, array in arrays.items():
-            self._check_array(name, array)
+    def _check_arrays(self, arrays: ArrayRecord) -> float:
+        """The norm of the update."""
+        if wrong := set(arrays) ^ set(self._reference):
+            raise _RefusedError("names", f"its arrays must be the model's, but {_some(wrong)} differ")
+        return math.sqrt(math.fsum(self._check_array(name, array) for name, array in arrays.items()))
 
-    def _check_array(self, name: str, array: Array) -> None:
-        shape, dtype = self._expected[name]
+    def _check_array(self, name: str, array: Array) -> float:
+        """The squared norm of its update."""
+        reference = self._reference[name]
         try:
             values = view(array)
         except ShapeError as error:
-            raise _Refused("dtype", f"'{name}': {error}") from error
-        if str(values.dtype) != dtype or array.dtype != dtype:
-            raise _Refused("dtype", f"'{name}' must be {dtype}, got {values.dtype}")
-        if values.shape != shape or tuple(array.shape) != shape:
-            raise _Refused("shape", f"'{name}' must have shape {shape}, got {values.shape}")
+            raise _RefusedError("dtype", f"'{name}': {error}") from error
+        if values.dtype != reference.dtype or array.dtype != str(reference.dtype):
+            raise _RefusedError(
+                "dtype", f"'{name}' must be {reference.dtype}, got {array.dtype}, {values.dtype}"
+            )
+        if values.shape != reference.shape or tuple(array.shape) != reference.shape:
+            raise _RefusedError(
+                "shape", f"'{name}' must have shape {reference.shape}, got {array.shape}, {values.shape}"
+            )
+        if values.dtype.kind != "f":
+            return 0.0
         if not within(values):
-            raise _Refused("non-finite", f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't")
+            raise _RefusedError(
+                "non-finite", f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't"
+            )
+        return _squared_distance(values, reference)
+
+
+class _RefusedError(Exception):
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def _squared_distance(values: np.ndarray, reference: np.ndarray) -> float:
+    values, reference = values.reshape(-1), reference.reshape(-1)
+    total = 0.0
+    for start in range(0, values.size, _CHUNK):
+        difference = np.subtract(
+            values[start : start + _CHUNK], reference[start : start + _CHUNK], dtype=np.float32
+        )
+        total += float(np.dot(difference, difference))
+    return total
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
+
+
+def _some(names: Collection[str]) -> str:
+    return ", ".join(repr(name[:50]) for name in sorted(names)[:3]) or "none"

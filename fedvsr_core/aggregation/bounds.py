@@ -13,4 +13,6 @@ def within(array: np.ndarray, limit: float = LIMIT) -> bool:
         array: Floating point, any shape.
         limit: > 0.
     """
-    return array.size == 0 or bool(array.max() < limit and array.min() > -limit)  # NaN passes neither
+    return array.size == 0 or (
+        float(array.max()) < limit and float(array.min()) > -limit
+    )  # NaN passes neither

@@ -56,32 +56,49 @@ def by_examples(examples: Sequence[float]) -> Weights:
     return np.array(examples, dtype=np.float64) / math.fsum(examples)
 
 
+def inverse_loss(losses: Sequence[float]) -> Weights:
+    """Weights in proportion to ``1 / loss``.
+
+    Args:
+        losses: Mean training loss of each client this round, finite and > 0.
+
+    Raises:
+        AggregationError: If there are no clients, or a loss isn't finite and > 0.
+
+    Source: FedVSR (MMSys 2026), the ablation that isn't adaptive.
+    """
+    _check(losses, "losses")
+    return _powers(losses, 1.0)
+
+
 def loss_aware(
     losses: Sequence[float], *, progress: float, threshold: float = 0.05, guard: float | None = None
 ) -> LossAware:
     """Weight clients with a small loss more, early in training and where losses differ.
 
-    With p = 1 - progress: each client gets ``loss ** -p`` over the sum of these, mixed with the uniform weights. The
-    share of the former is ``(H - threshold) / (1 - threshold)``, zero if negative; H is their Hellinger distance.
+    With p = 1 - progress: each client gets ``loss ** -p`` over the sum of these, mixed with the uniform
+    weights. The share of the former is ``(H - threshold) / (1 - threshold)``, zero if negative; H is their
+    Hellinger distance.
 
-    The guard bounds what a client can gain by reporting a tiny loss: no weight exceeds ``guard`` times the uniform
-    one. Where one would, the mixing share is lowered until the largest weight meets the bound, so that the round
-    moves towards plain averaging. Whatever is reported, and by however many, each client keeps within the bound, and
-    all that has to change is one number known after the last reply.
+    The guard bounds what a client can gain by reporting a tiny loss: no weight exceeds ``guard`` times the
+    uniform one. Where one would, the mixing share is lowered until the largest weight meets the bound, so
+    that the round moves towards plain averaging. Whatever is reported, and by however many, each client keeps
+    within the bound, and all that has to change is one number known after the last reply.
 
     Args:
         losses: Mean training loss of each client this round, finite and > 0.
         progress: Round over number of rounds, in (0, 1].
         threshold: Hellinger distance below which weights are uniform, in [0, 1); the paper's is 0.05.
-        guard: Largest weight in units of the uniform one, >= 1. With the default threshold, 1.5 changes nothing in any
-            round while the largest loss is at most 3.6 times the smallest. None gives the paper's formula.
+        guard: Largest weight in units of the uniform one, >= 1, or None for the paper's formula. With the
+            default threshold, 1.5 changes nothing in any round, for any number of clients, while the largest
+            loss is at most five times the smallest.
 
     Raises:
-        AggregationError: If ``losses`` is empty or holds a value that isn't finite and > 0, or another argument is
-            out of its range.
+        AggregationError: If ``losses`` is empty or holds a value that isn't finite and > 0, or another
+            argument is out of its range.
 
-    Source: FedVSR (MMSys 2026), loss-aware aggregation; computed in log space, so that no loss overflows, and with
-    exact sums, so that the order of the clients changes no bit. The guard is ours.
+    Source: FedVSR (MMSys 2026), loss-aware aggregation; computed in log space, so that no loss overflows, and
+    with exact sums, so that the order of the clients changes no bit. The guard is ours.
     """
     _check(losses, "losses")
     if not (0 < progress <= 1 and 0 <= threshold < 1 and (guard is None or guard >= 1)):
@@ -90,9 +107,7 @@ def loss_aware(
             f" got {progress}, {threshold} and {guard}"
         )
     even = uniform(len(losses))
-    smallest = math.log(min(losses))
-    powers = np.array([math.exp((1 - progress) * (smallest - math.log(loss))) for loss in losses])
-    by_loss = powers / math.fsum(powers)
+    by_loss = _powers(losses, 1 - progress)
     hellinger = math.sqrt(0.5 * math.fsum((np.sqrt(even) - np.sqrt(by_loss)) ** 2))
     mixing = max(0.0, (hellinger - threshold) / (1 - threshold))
     guarded: tuple[int, ...] = ()
@@ -102,6 +117,13 @@ def loss_aware(
         guarded = tuple(int(k) for k in np.flatnonzero(mixing * gain > most))
         mixing = float(most / gain.max()) if guarded else mixing
     return LossAware((1 - mixing) * even + mixing * by_loss, mixing, hellinger, guarded)
+
+
+def _powers(losses: Sequence[float], exponent: float) -> Weights:
+    """Weights in proportion to ``loss ** -exponent``."""
+    smallest = math.log(min(losses))
+    powers = [math.exp(exponent * (smallest - math.log(loss))) for loss in losses]
+    return np.array(powers) / math.fsum(powers)
 
 
 def _check(values: Sequence[float], what: str) -> None:

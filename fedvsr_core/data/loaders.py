@@ -108,7 +108,9 @@ class Batches:
         digest = blake2b(digest_size=16)
         for index in range(len(self) * self.training.batch):
             draw = self.draw(index)
-            digest.update(f"{self.clips[draw.clip].name} {self.training.window} {self.patch} {draw}\n".encode())
+            digest.update(
+                f"{self.clips[draw.clip].name} {self.training.window} {self.patch} {draw}\n".encode()
+            )
         return digest.hexdigest()
 
 

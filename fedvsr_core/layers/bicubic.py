@@ -8,8 +8,8 @@ from torch import Tensor
 def bicubic_up(low: Tensor, scale: int) -> Tensor:
     """Upscale images as MATLAB's ``imresize(low, scale, 'bicubic')`` does.
 
-    torch's antialiased kernel has MATLAB's a = -0.5 but truncates at the border where MATLAB mirrors (edge repeated);
-    two mirrored pixels a side, cut off afterwards, make them equal.
+    torch's antialiased kernel has MATLAB's a = -0.5 but truncates at the border where MATLAB mirrors (edge
+    repeated); two mirrored pixels a side, cut off afterwards, make them equal.
 
     Args:
         low: Images (N, C, H, W), any range.

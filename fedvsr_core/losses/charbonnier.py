@@ -12,7 +12,8 @@ class Charbonnier(nn.Module):
     At equality its value is ``sqrt(eps)``, not zero: 3.2e-5 for the default.
 
     Args:
-        eps: Smoothing, > 0; the paper's value. It is added to the squared difference (some codebases add its square).
+        eps: Smoothing, > 0; the paper's value. It is added to the squared difference (some codebases add its
+            square).
 
     Source: FedVSR (MMSys 2026), task loss.
     """

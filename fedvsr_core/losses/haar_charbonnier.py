@@ -21,9 +21,9 @@ Place = tuple[int, slice, slice, slice]
 class HaarCharbonnier(Function):
     """The mean of ``sqrt(c^2 + eps)`` over all detail coefficients ``c``.
 
-    Value and gradient share their square roots, and the transform is orthonormal: its transpose takes gradients back.
-    So both are computed together, part by part. Neither the difference of the clips nor any band exists as a whole,
-    and what waits for the backward pass is the gradient itself.
+    Value and gradient share their square roots, and the transform is orthonormal: its transpose takes
+    gradients back. So both are computed together, part by part. Neither the difference of the clips nor any
+    band exists as a whole, and what waits for the backward pass is the gradient itself.
 
     Apply it to (output, target, levels, eps), clips of shape (B, T, C, H, W).
     """
@@ -37,7 +37,7 @@ class HaarCharbonnier(Function):
         return total / count
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """The gradients of output and target."""
         scaled = ctx.saved_tensors[0] * (above / ctx.count)
@@ -54,12 +54,13 @@ def _detail(
 ) -> tuple[Tensor, int, Tensor]:
     """Sum over the detail coefficients, their number, and the gradient of the sum; no target counts as zeros.
 
-    Coefficients stay unnormalised, ``norm`` times what they are in an orthonormal transform; that saves a step.
+    Coefficients stay unnormalised, ``norm`` times what they are in an orthonormal transform: that saves a
+    step.
     """
     norm = math.sqrt(8 if over_time else 4)
     batch, frames, channels, height, width = output.shape
-    shorter = (batch, _half(frames) if over_time else frames, channels, _half(height), _half(width))
-    low = output.new_empty(shorter, dtype=torch.promote_types(output.dtype, torch.float32))
+    halved = (batch, _half(frames) if over_time else frames, channels, _half(height), _half(width))
+    low = output.new_empty(halved, dtype=torch.promote_types(output.dtype, torch.float32))
     gradient = low.new_empty(output.shape)
     sums = []
     for place in _places(output):
@@ -67,14 +68,16 @@ def _detail(
         bands = _transform(part, over_time)
         lowest = bands.flatten(0, -5)[0].unflatten(-1, (-1, 2))[..., 0]
         low[_halved(place, over_time)] = lowest
-        lowest.zero_()  # so that it adds a known constant and no gradient
-        sizes = torch.mul(bands, bands).add_(norm**2 * eps).sqrt_()
-        sums.append(sizes.sum() - lowest.numel() * norm * math.sqrt(eps))
-        gradient[place] = _transpose(bands.div_(sizes), part.shape, over_time)
+        lowest.zero_()  # adds no gradient, and a constant to the sum
+        roots = torch.mul(bands, bands).add_(norm**2 * eps).sqrt_()
+        sums.append(roots.sum() - lowest.numel() * norm * math.sqrt(eps))
+        gradient[place] = _transpose(bands.div_(roots), part.shape, over_time)
     total, count = torch.stack(sums).sum() / norm, low.numel() * (7 if over_time else 3)
-    gradient /= norm
     if levels > 1:
-        deeper, more, back = _detail(low / norm, None, levels - 1, eps, over_time=over_time)
+        more, further, back = _detail(low.div_(norm), None, levels - 1, eps, over_time=over_time)
+        for place in _places(output):
+            gradient[place] += _spread(back[_halved(place, over_time)], gradient[place].shape, over_time)
+        total, count = total + more, count + further
     return total, count, gradient
 
 
@@ -82,9 +85,80 @@ def _places(x: Tensor) -> Iterator[Place]:
     """Parts with even numbers of frames and rows, but for the last ones of an odd axis."""
     batch, frames, channels, height, width = x.shape
     size = CACHED if x.device.type == "cpu" else x.numel() // 8
-    some_rows = max(2, size // (2 * channels * width) // 2 * 2)
     some_frames = max(2, size // (channels * height * width) // 2 * 2)
+    some_rows = max(2, size // (2 * channels * width) // 2 * 2)
     for clip in range(batch):
         for frame in range(0, frames, some_frames):
             for row in range(0, height, some_rows):
                 yield clip, slice(frame, frame + some_frames), slice(None), slice(row, row + some_rows)
+
+
+def _halved(place: Place, over_time: bool) -> Place:
+    clip, frames, channels, rows = place
+    return clip, _half_slice(frames) if over_time else frames, channels, _half_slice(rows)
+
+
+def _half_slice(whole: slice) -> slice:
+    return slice(whole.start // 2, whole.stop // 2)
+
+
+def _half(size: int) -> int:
+    return (size + 1) // 2
+
+
+def _transform(part: Tensor, over_time: bool) -> Tensor:
+    """(F, C, R, W) to bands (2, F, C, R/2, W), or (2, 2, F/2, C, R/2, W) over time, the low one first.
+
+    Along the columns low and high coefficients alternate, since (a + ib)(1 - i) = (a + b) - i(a - b).
+    """
+    for axis in (0, 2, 3) if over_time else (2, 3):
+        if part.shape[axis] % 2:
+            part = torch.cat([part, part.narrow(axis, part.shape[axis] - 1, 1)], dim=axis)
+    part = part.contiguous()
+    _as_complex(part).mul_(1 - 1j)
+    bands = _halves(part, 2)
+    return _halves(bands, 1) if over_time else bands
+
+
+def _transpose(bands: Tensor, shape: torch.Size, over_time: bool) -> Tensor:
+    """The transpose of `_transform`, over its norm; what went to a repeated sample goes to the original."""
+    whole = _whole(_whole(bands, 1) if over_time else bands, 2)
+    _as_complex(whole).mul_((1 + 1j) / math.sqrt(8 if over_time else 4))
+    return _fold(whole, shape)
+
+
+def _spread(low: Tensor, shape: torch.Size, over_time: bool) -> Tensor:
+    """The transpose of taking the low band."""
+    for axis in (0, 2, 3) if over_time else (2, 3):
+        low = low.repeat_interleave(2, dim=axis)
+    return _fold(low.div_(math.sqrt(8 if over_time else 4)), shape)
+
+
+def _as_complex(x: Tensor) -> Tensor:
+    pairs: Tensor = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return pairs
+
+
+def _halves(x: Tensor, axis: int) -> Tensor:
+    even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    halves = x.new_empty((2, *even.shape))
+    torch.add(even, odd, out=halves[0])
+    torch.sub(even, odd, out=halves[1])
+    return halves
+
+
+def _whole(halves: Tensor, axis: int) -> Tensor:
+    shape = [2 * size if place == axis else size for place, size in enumerate(halves.shape[1:])]
+    whole = halves.new_empty(shape)
+    even, odd = whole.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    torch.add(halves[0], halves[1], out=even)
+    torch.sub(halves[0], halves[1], out=odd)
+    return whole
+
+
+def _fold(x: Tensor, shape: torch.Size) -> Tensor:
+    for axis, size in enumerate(shape):
+        if x.shape[axis] > size:
+            x.select(axis, size - 1).add_(x.select(axis, size))
+            x = x.narrow(axis, 0, size)
+    return x

@@ -50,5 +50,7 @@ class WeightedSum(nn.Module):
             The weighted sum, and each part by name: detached, before its weight.
         """
         values = {name: loss(output, target) for name, loss in self.losses.items()}
-        total = sum((self.weights[name] * value for name, value in values.items()), start=output.new_zeros(()))
+        total = sum(
+            (self.weights[name] * value for name, value in values.items()), start=output.new_zeros(())
+        )
         return total, {name: value.detach() for name, value in values.items()}

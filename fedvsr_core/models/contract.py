@@ -60,12 +60,13 @@ class VideoModel(nn.Module):
         frames, height, width = low.shape[1], *low.shape[3:]
         if frames < self.needs.min_frames or frames % self.needs.frames_multiple:
             raise ShapeError(
-                f"{type(self).__name__} takes clips of at least {self.needs.min_frames} frames in multiples of"
-                f" {self.needs.frames_multiple}, got {frames}; change the window of training or drop the clip"
+                f"{type(self).__name__} takes clips of at least {self.needs.min_frames} frames in multiples"
+                f" of {self.needs.frames_multiple}, got {frames}; change training.window or drop the clip"
             )
         bottom, right = self._missing(height), self._missing(width)
         if bottom or right:
-            low = F.pad(low.flatten(0, 1), (0, right, 0, bottom), mode="replicate").unflatten(0, low.shape[:2])
+            padded = F.pad(low.flatten(0, 1), (0, right, 0, bottom), mode="replicate")
+            low = padded.view(*low.shape[:2], *padded.shape[1:])
         return self.restore(low)[..., : self.scale * height, : self.scale * width]
 
     def _missing(self, size: int) -> int:

@@ -1,9 +1,10 @@
 """A small bidirectional recurrent network that learns on a CPU in minutes.
 
-Two recurrences run over the clip, one from each end; each sees the detail of the frame, that of its neighbour on the
-side it comes from, and its own hidden state. What both know of a frame is turned into a residual over the bicubic
-upscaling, without optical flow. The design follows the recurrent residual networks of Isobe et al. ("Revisiting Temporal Modeling for
-Video Super-resolution", BMVC 2020), made bidirectional; weights and sizes are our own.
+Two recurrences run over the clip, one from each end; each sees the detail of the frame, that of its
+neighbour on the side it comes from, and its own hidden state. What both know of a frame is turned into a
+residual over the bicubic upscaling, without optical flow. The design follows the recurrent residual networks
+of Isobe et al. ("Revisiting Temporal Modeling for Video Super-resolution", BMVC 2020), made bidirectional;
+weights and sizes are our own.
 """
 
 import torch
@@ -15,13 +16,13 @@ from fedvsr_core.layers.bicubic import bicubic_up
 from fedvsr_core.models.contract import VideoModel
 
 _DETAIL_GAIN = 10.0
-"""Brings the detail of natural frames, some hundredths of their range, to the size that layers are initialised for."""
+"""Brings the detail of natural frames, some hundredths of their range, to what layers are initialised for."""
 
 
 class Recurrent(VideoModel):
     """Bidirectional recurrent network over bicubic upscaling.
 
-    The last convolution starts at zero, so that an untrained network scores what bicubic interpolation scores.
+    The last convolution starts at zero: an untrained network scores what bicubic interpolation scores.
 
     Args:
         width: Channels of the hidden states.
@@ -35,7 +36,9 @@ class Recurrent(VideoModel):
     def __init__(self, *, width: int, blocks: int, scale: int) -> None:
         super().__init__()
         if min(width, blocks, scale) < 1:
-            raise ConfigurationError(f"width, blocks and scale must be at least 1, got {width}, {blocks}, {scale}")
+            raise ConfigurationError(
+                f"width, blocks and scale must be at least 1, got {width}, {blocks}, {scale}"
+            )
         self.scale = scale
         self.forwards = _Recurrence(width=width, blocks=blocks)
         self.backwards = _Recurrence(width=width, blocks=blocks)
@@ -48,17 +51,16 @@ class Recurrent(VideoModel):
 
     def restore(self, low: Tensor) -> Tensor:
         """Upscale a clip; see `VideoModel.restore`."""
-        frames = _detail(low.flatten(0, 1)).unflatten(0, low.shape[:2]).unbind(1)  # T of (B, 3, H, W)
-        known = torch.stack(
-            [
-                torch.cat(pair, dim=1)
-                for pair in zip(self.forwards(frames), self.backwards(frames[::-1])[::-1], strict=True)
-            ],
-            dim=1,
+        images = low.flatten(0, 1)  # (B*T, 3, H, W)
+        frames = _detail(images).view(low.shape).unbind(1)  # T of (B, 3, H, W)
+        past, future = self.forwards(frames), self.backwards(frames[::-1])[::-1]
+        known = torch.cat(
+            [torch.stack(past, dim=1), torch.stack(future, dim=1)], dim=2
         )  # (B, T, 2*width, H, W)
         fused = F.leaky_relu(self.fuse(known.flatten(0, 1)), 0.1)
         residual = F.pixel_shuffle(self.residual(fused), self.scale)  # (B*T, 3, sH, sW)
-        return (residual + bicubic_up(low.flatten(0, 1), self.scale)).unflatten(0, low.shape[:2])
+        high = residual + bicubic_up(images, self.scale)
+        return high.view(*low.shape[:2], *high.shape[1:])
 
 
 class _Recurrence(nn.Module):
@@ -81,9 +83,9 @@ class _Recurrence(nn.Module):
 
 
 def _detail(images: Tensor) -> Tensor:
-    """How each pixel differs from the mean of its 3 x 3 neighbourhood: what a residual depends on, and little else.
+    """How each pixel differs from the mean of its 3 x 3 neighbourhood: what a residual depends on.
 
-    Fed with plain frames, whose brightness drowns their detail, the same network learns many times more slowly.
+    Fed with plain frames, whose brightness drowns their detail, the same network learns far more slowly.
     """
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     return _DETAIL_GAIN * (images - F.avg_pool2d(padded, 3, stride=1))
@@ -98,4 +100,5 @@ class _ResidualBlock(nn.Module):
             self.second.weight.mul_(0.1)  # a deep recurrence stays near the identity at the start
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        change: Tensor = self.second(F.relu(self.first(x)))
+        return x + change

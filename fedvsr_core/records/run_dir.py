@@ -142,9 +142,10 @@ class RunDir:
 
 
 def _absolute(path: str) -> Path:
-    if not Path(path).is_absolute():
+    full = Path(path).expanduser()
+    if not full.is_absolute():
         raise ConfigurationError(
             f"the folder of runs must be an absolute path, got '{path}'; the server may start in any folder,"
             f" so write for example run.root={Path.home() / 'fedvsr-runs'}"
         )
-    return Path(path)
+    return full

@@ -49,17 +49,17 @@ def train(
         device: Where to compute.
     """
     model.train()
-    steps, sums = 0, {}
+    steps, values = 0, dict[str, list[Tensor]]()
     for low, high in batches:
         optimiser.zero_grad(set_to_none=True)
         total, parts = loss(model(low.to(device, non_blocking=True)), high.to(device, non_blocking=True))
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         adjust(model)
         if clip_norm is not None:
             clip_grad_norm_(model.parameters(), clip_norm)
         optimiser.step()
         steps += 1
         for name, value in ({"": total} | parts).items():  # stay on the device: no wait for it in every step
-            sums[name] = sums.get(name, 0.0) + value.detach().double()
-    means = {name: float(value) / steps for name, value in sums.items()}
+            values.setdefault(name, []).append(value.detach())
+    means = {name: float(torch.stack(seen).cpu().double().mean()) for name, seen in values.items()}
     return Outcome(steps=steps, loss=means.pop("", float("nan")), parts=means)

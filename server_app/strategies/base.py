@@ -21,6 +21,8 @@ from fedvsr_core.flower.views import view
 
 _log = logging.getLogger(__name__)
 
+_LOSSES = (2.0**-30, 2.0**30)
+
 
 @dataclass(frozen=True)
 class Update:
@@ -28,7 +30,7 @@ class Update:
 
     Attributes:
         node: Its node id.
-        arrays: Its floating-point arrays by name, read-only, with the names, shapes and dtypes of the global model.
+        arrays: Its floating-point arrays by name, read-only; names, shapes and dtypes are the global model's.
         numbers: What it reports: the finite scalars of its MetricRecord.
     """
 
@@ -36,29 +38,40 @@ class Update:
     arrays: NamedArrays
     numbers: Mapping[str, float]
 
+    def loss(self) -> float:
+        """The mean training loss; beyond 1e-9 and 1e9 it counts as the nearest of these.
+
+        Raises:
+            AggregationError: If none is reported, or it isn't finite and > 0.
+        """
+        loss = self.numbers.get(keys.LOSS)
+        if loss is None or loss <= 0:
+            raise AggregationError(f"its '{keys.LOSS}' must be finite and > 0, got {loss}")
+        return min(max(loss, _LOSSES[0]), _LOSSES[1])
+
 
 @dataclass(frozen=True)
 class Combined:
     """What a round makes of its updates.
 
     Attributes:
-        arrays: Name and float64 values, in any shape, of each array of the new global model; made when asked for.
+        arrays: The floating-point arrays of the new model.
         weights: What each node's update counted; they sum to one.
     """
 
-    arrays: Iterable[tuple[str, np.ndarray]]
+    arrays: NamedArrays
     weights: Mapping[int, float]
 
 
 class RoundStrategy(Strategy):
     """A server half: subclasses say how updates combine.
 
-    It trains on every node that the grid shows, so a grid that shows only some of them draws the cohort. Replies that
-    can't be used - errors, other arrays than the model's, values that aren't finite - are left out and logged.
-    Integer and boolean arrays keep the global model's values.
+    It trains on every node that the grid shows; a grid that shows some of the nodes draws a cohort. Replies
+    that can't be used - errors, other arrays than the model's, values that aren't finite - are left out and
+    logged. Integer and boolean arrays keep the global model's values.
 
     Attributes:
-        diagnostics: Facts of the latest round as plain JSON values but for the keys of ``weights``, the node ids.
+        diagnostics: Facts of the latest round, plain JSON values but that ``weights`` is by node id.
     """
 
     def __init__(self) -> None:
@@ -80,29 +93,28 @@ class RoundStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """A message to every node that the grid shows, in the order of their ids; waits until there is one."""
+        """A message to every node that the grid shows, by ascending id; waits until there is one."""
         self._global = arrays
         while not (nodes := sorted(grid.get_node_ids())):
             _log.info("round %d waits for a node", server_round)
             time.sleep(1)
         # A new record each round: messages that wait in a simulation share theirs with whoever made them.
-        content = RecordDict(
-            {keys.ARRAYS: arrays, keys.CONFIG: ConfigRecord({**config, keys.SERVER_ROUND: server_round})}
-        )
+        config = ConfigRecord({**config, keys.SERVER_ROUND: server_round})
+        content = RecordDict({keys.ARRAYS: arrays, keys.CONFIG: config})
         return [Message(content, dst_node_id=node, message_type=MessageType.TRAIN) for node in nodes]
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Combine the sound replies; (None, None) if there are none."""
+        """Combine the replies, and average the numbers they report; (None, None) if none can be used."""
         self.diagnostics = {}
-        reports: dict[int, Mapping[str, float]] = {}
-        combined = self.combine(server_round, self._updates(replies, reports))
+        reported: dict[int, Mapping[str, float]] = {}
+        combined = self.combine(server_round, self._updates(replies, reported))
         if combined is None:
-            _log.warning("round %d has no usable reply; the model stays as it was", server_round)
+            _log.warning("round %d has no reply that can be used; the model stays as it was", server_round)
             return None, None
         self.diagnostics["weights"] = dict(sorted(combined.weights.items()))
-        return self._pack(combined), _average(reports, combined.weights)
+        return self._pack(combined.arrays), _average(reported, combined.weights)
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -111,7 +123,7 @@ class RoundStrategy(Strategy):
         return []
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """None: there is nothing to aggregate."""
+        """Nothing: no one was asked."""
         return None
 
     def summary(self) -> None:
@@ -134,39 +146,41 @@ class RoundStrategy(Strategy):
                 " resume with the strategy of the run"
             )
 
-    def leave_out(self, node: int, reason: str) -> None:
-        """Log that an update isn't used."""
+    def leave_out(self, node: int, reason: object) -> None:
+        """Log that a node's reply isn't used."""
         _log.warning("left out the reply of node %d: %s", node, reason)
 
-    def _updates(self, replies: Iterable[Message], reports: dict[int, Mapping[str, float]]) -> Iterator[Update]:
+    def _updates(
+        self, replies: Iterable[Message], reported: dict[int, Mapping[str, float]]
+    ) -> Iterator[Update]:
         for reply in replies:
             node = reply.metadata.src_node_id
             try:
-                if node in reports:
+                if node in reported:
                     raise AggregationError("it has already replied")
                 update = self._read(reply)
             except (AggregationError, ShapeError) as error:
-                self.leave_out(node, str(error))
+                self.leave_out(node, error)
                 continue
             finally:
                 del reply  # the next one may be as large
-            reports[node] = update.numbers
+            reported[node] = update.numbers
             yield update
             del update
 
     def _read(self, reply: Message) -> Update:
-        if reply.has_error():
-            raise AggregationError(f"error {reply.error.code}: {reply.error.reason}")
-        arrays = _only(reply.content.array_records, keys.ARRAYS, "ArrayRecord")
-        metrics = _only(reply.content.metric_records, keys.METRICS, "MetricRecord")
-        if self._global is None:
-            self._global = arrays  # aggregate_train was called by itself
-        expected = {name: array for name, array in self._global.items() if _is_floating(array)}
-        views = {name: view(array) for name, array in arrays.items() if _is_floating(array)}
-        if set(views) != set(expected):
+        if not reply.has_content():
+            raise AggregationError(f"it failed: {reply.error if reply.has_error() else 'no content'}")
+        arrays = _the_one(reply.content.array_records, keys.ARRAYS, "ArrayRecord")
+        metrics = _the_one(reply.content.metric_records, keys.METRICS, "MetricRecord")
+        model = arrays if self._global is None else self._global  # some aggregate without having configured
+        expected = _floating(model)
+        received = _floating(arrays)
+        if set(received) != set(expected):
             raise AggregationError(
-                f"its arrays must be the model's, but {sorted(set(views) ^ set(expected))[:3]} differ"
+                f"its arrays must be the model's, but {sorted(set(received) ^ set(expected))[:3]} differ"
             )
+        views = {name: view(received[name]) for name in expected}
         for name, array in views.items():
             if array.shape != tuple(expected[name].shape) or str(array.dtype) != expected[name].dtype:
                 raise AggregationError(
@@ -175,23 +189,19 @@ class RoundStrategy(Strategy):
                 )
             if not within(array):
                 raise AggregationError(f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't")
-        numbers = {
-            name: float(value)
-            for name, value in metrics.items()
-            if isinstance(value, int | float) and abs(value) < float("inf")
-        }
-        return Update(reply.metadata.src_node_id, {name: views[name] for name in expected}, numbers)
+        self._global = model
+        return Update(reply.metadata.src_node_id, views, _finite(metrics))
 
-    def _pack(self, combined: Combined) -> ArrayRecord:
-        old_model = self._global or ArrayRecord()
-        new = ArrayRecord(dict(old_model))
-        for name, values in combined.arrays:
-            old = old_model[name]
-            new[name] = Array(np.asarray(values.reshape(old.shape), dtype=old.dtype))
+    def _pack(self, arrays: NamedArrays) -> ArrayRecord:
+        old = self._global or ArrayRecord()
+        new = ArrayRecord(dict(old))
+        for name in list(arrays):
+            new[name] = Array(np.asarray(arrays.pop(name), dtype=old[name].dtype))
         return new
 
 
-def _only(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: ANN401
+def _the_one(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: ANN401
+    """The record of that name, or the only one: other ServerApps and clients may call theirs otherwise."""
     if name in records:
         return records[name]
     if len(records) != 1:
@@ -199,15 +209,24 @@ def _only(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: ANN
     return next(iter(records.values()))
 
 
-def _is_floating(array: Array) -> bool:
-    return array.dtype in ("float16", "float32", "float64")
+def _floating(arrays: ArrayRecord) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if array.dtype.startswith("float")}
 
 
-def _average(reports: Mapping[int, Mapping[str, float]], weights: Mapping[int, float]) -> MetricRecord:
-    names = sorted({name for node in weights for name in reports[node]} - {keys.NUM_EXAMPLES})
+def _finite(metrics: MetricRecord) -> dict[str, float]:
+    largest = float(np.finfo(np.float64).max)
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and -largest <= value <= largest
+    }
+
+
+def _average(reported: Mapping[int, Mapping[str, float]], weights: Mapping[int, float]) -> MetricRecord:
+    names = sorted({name for node in weights for name in reported[node]} - {keys.NUM_EXAMPLES})
     average = MetricRecord()
     for name in names:
-        told = [(weights[node], reports[node][name]) for node in weights if name in reports[node]]
+        told = [(weights[node], reported[node][name]) for node in weights if name in reported[node]]
         if (total := math.fsum(weight for weight, _ in told)) > 0:
-            average[name] = math.fsum(weight * value for weight, value in told) / total
+            average[name] = math.fsum(weight / total * value for weight, value in told)
     return average

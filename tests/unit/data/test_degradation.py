@@ -30,9 +30,9 @@ def impulse(value: int, row: int, column: int, size: int = 32):
 
 
 def test_taps_of_bicubic_down_by_hand():
-    # MATLAB's taps for x1/4 are (-7 -45 -75 -49 93 399 745 987 | mirrored) / 4096. An impulse at high row 4i + k is
-    # seen by low row i with tap k + 6; row and column multiply. 255 * (987 / 4096)^2 = 14.8, 255 * 745 * 987 / 4096^2
-    # = 11.2, 255 * 399 * 987 / 4096^2 = 6.0, 255 * 93 * 987 / 4096^2 = 1.4.
+    # MATLAB's taps for x1/4 are (-7 -45 -75 -49 93 399 745 987 | mirrored) / 4096. Low row i sees high row
+    # 4i + k with tap k + 6, and so for columns. 255 * (987 / 4096)^2 = 14.8, and with 745, 399, 93 in place
+    # of one 987: 11.2, 6.0, 1.4.
     low = bicubic_down(impulse(255, 17, 17))[..., 0]
     assert low[4, 4] == 15
     assert [bicubic_down(impulse(255, 17, column))[4, 4, 0] for column in (16, 15, 14)] == [11, 6, 1]
@@ -49,7 +49,9 @@ def test_bd_grids_differ_by_one_and_a_half_pixels():
 @pytest.mark.parametrize("name", DEGRADATIONS)
 @pytest.mark.parametrize("image", IDS)
 def test_equals_golden(golden, image, name):
-    np.testing.assert_array_equal(DEGRADATIONS[name](golden[f"{image}/hr_u8"]), golden[f"{image}/lr_{name}_u8"])
+    np.testing.assert_array_equal(
+        DEGRADATIONS[name](golden[f"{image}/hr_u8"]), golden[f"{image}/lr_{name}_u8"]
+    )
 
 
 @pytest.mark.parametrize("image", IDS)
@@ -57,7 +59,9 @@ def test_bicubic_up_equals_golden(golden, image):
     np.testing.assert_array_equal(bicubic_up(golden[f"{image}/lr_bi_u8"]), golden[f"{image}/up_bi_u8"])
 
 
-@pytest.mark.parametrize("degrade", [*DEGRADATIONS.values(), bicubic_up], ids=lambda function: function.__name__)
+@pytest.mark.parametrize(
+    "degrade", [*DEGRADATIONS.values(), bicubic_up], ids=lambda function: function.__name__
+)
 @given(value=st.integers(0, 255), height=st.integers(4, 20), width=st.integers(4, 20))
 def test_flat_frames_stay_flat(degrade, value, height, width):
     frame = np.full((height, width, 3), value, np.uint8)

@@ -37,8 +37,8 @@ def test_shapes_and_range():
 
 
 def test_a_sample_by_hand():
-    # Two frames of 2 x 3 pixels, red = 100 time + 10 row + column. Window of three frames from 0: reflected 0 1 0,
-    # reversed the same. The crop is columns 1 and 2: [[1, 2], [11, 12]]; upside down [[11, 12], [1, 2]], and then
+    # Two frames of 2 x 3 pixels, red = 100 time + 10 row + column. A window of three is 0 1 0, as is its
+    # reverse. The crop is columns 1 and 2: [[1, 2], [11, 12]]. Upside down it is [[11, 12], [1, 2]], and
     # transposed [[11, 1], [12, 2]].
     time, row, column = np.ogrid[:2, :2, :3]
     low = np.stack([100 * time + 10 * row + column] * 3, axis=-1).astype(np.uint8)
@@ -89,6 +89,30 @@ def test_digest_tells_batches_apart(other):
     assert other.digest() != Batches([clip()], TRAINING, seed=3).digest()
 
 
+def test_digest_knows_the_size_of_the_crop():
+    same = 0
+    for seed in range(50):
+        sizes = [TRAINING.model_copy(update={"steps": 1, "batch": 1, "patch": patch}) for patch in (4, 5)]
+        one, other = (Batches([clip(height=5, width=5)], size, seed=seed) for size in sizes)
+        same += one.draw(0) == other.draw(0)
+        assert one.digest() != other.digest()
+    assert same > 0
+
+
+def test_white_is_one():
+    white = np.full((4, 5, 5, 3), 255, np.uint8)
+    assert all(
+        low.eq(1).all() and high.eq(1).all()
+        for low, high in Batches([Clip("a", white, white)], TRAINING, seed=0)
+    )
+
+
+def test_single_pixels_all_get_their_turn():
+    dots = [clip(name, frames=1, height=1, width=1) for name in "abc"]
+    batches = Batches(dots, TRAINING, seed=0)
+    assert {batches.draw(index).clip for index in range(50)} == {0, 1, 2}
+
+
 def test_every_turn_and_place_occurs():
     batches = Batches([clip()], TRAINING, seed=0)
     draws = [batches.draw(index) for index in range(2000)]
@@ -98,7 +122,7 @@ def test_every_turn_and_place_occurs():
 
 
 def test_clips_count_by_windows_and_area():
-    # 3 windows of 64 pixels against 1 of 192: each half of the samples; 4000 draws are within four deviations.
+    # 3 windows of 64 pixels against 1 of 192: each half of the samples, within four deviations.
     clips = [clip("a", height=8, width=8), clip("b", frames=4, height=8, width=24)]
     batches = Batches(clips, TRAINING, seed=0)
     assert batches.num_windows == 4
@@ -115,7 +139,10 @@ def test_short_clips_and_small_frames_still_train():
 
 @pytest.mark.parametrize(
     ("clips", "message"),
-    [([], "at least one clip"), ([clip(), replace(clip("bare"), low=None)], "'bare' has no low-resolution frames")],
+    [
+        ([], "at least one clip"),
+        ([clip(), replace(clip("bare"), low=None)], "'bare' has no low-resolution frames"),
+    ],
     ids=["none", "bare"],
 )
 def test_refuses(clips, message):

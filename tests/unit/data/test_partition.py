@@ -1,4 +1,4 @@
-"""Promises: every frame of every tile belongs to exactly one client, in equal contiguous parts, for any number."""
+"""Promises: every pixel belongs to exactly one client, in equal contiguous parts, for any number."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_by_hand():
 
 
 def test_too_few_frames_make_tiles():
-    # 8 clients of 2 frames need 16, there are 4: 2 x 2 tiles make 16. Client 0 has the first half of the top left one.
+    # 8 clients of 2 frames need 16, there are 4: 2 x 2 tiles make 16. Two clients share each.
     shots, _ = numbered([(4, 5, 4)])
     parts = Equal(min_frames=2, min_size=4, scale=2)(shots, 8)
     assert [[shot.name for shot in part] for part in parts[:3]] == [
@@ -77,7 +77,10 @@ def test_too_few_frames_make_tiles():
 def test_parts_are_views():
     shots, _ = numbered([(4, 5, 4)])
     whole = shots[0].clip().high
-    assert all(np.shares_memory(whole, part[0].clip().high) for part in Equal(min_frames=2, min_size=4, scale=2)(shots, 8))
+    assert all(
+        np.shares_memory(whole, part[0].clip().high)
+        for part in Equal(min_frames=2, min_size=4, scale=2)(shots, 8)
+    )
 
 
 @pytest.mark.parametrize("num_clients", [1, 2, 4, 10, 40, 240])
@@ -90,7 +93,9 @@ def test_sample_serves_any_usual_number(num_clients):
 
 def test_refuses_too_many_clients_by_name():
     shots, _ = numbered([(4, 4, 4)])
-    with pytest.raises(DataError, match=r"90 clients .* need 5x5 tiles .* 'shot-0' \(8x8\) would be smaller than 4"):
+    with pytest.raises(
+        DataError, match=r"90 clients .* need 5x5 tiles .* 'shot-0' \(8x8\) would be smaller than 4"
+    ):
         Equal(min_frames=1, min_size=4, scale=2)(shots, 90)
 
 

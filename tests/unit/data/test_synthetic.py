@@ -9,7 +9,15 @@ from fedvsr_core.metrics.psnr import psnr
 
 
 def synthetic(**changed):
-    arguments = {"scale": 4, "clips": 2, "held_out_clips": 2, "frames": 3, "height": 12, "width": 16, "seed": 0}
+    arguments = {
+        "scale": 4,
+        "clips": 2,
+        "held_out_clips": 2,
+        "frames": 3,
+        "height": 12,
+        "width": 16,
+        "seed": 0,
+    }
     return Synthetic(**arguments | changed)
 
 

@@ -44,12 +44,17 @@ def test_a_folder_of_frames_by_itself(tmp_path, noise, write_images):
 
 def test_held_out_is_another_folder(folder):
     assert videos(folder).held_out() == []
-    assert [shot.name for shot in videos("none", held_out_folder=str(folder / "deep")).held_out()] == ["er/a.mkv"]
+    assert [shot.name for shot in videos("none", held_out_folder=str(folder / "deep")).held_out()] == [
+        "er/a.mkv"
+    ]
 
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("none", "there is no folder of videos at"), ("empty", "expected video files or folders of frames under")],
+    [
+        ("none", "there is no folder of videos at"),
+        ("empty", "expected video files or folders of frames under"),
+    ],
 )
 def test_refuses_nothing(tmp_path, where, message):
     (tmp_path / "empty").mkdir()
@@ -59,5 +64,5 @@ def test_refuses_nothing(tmp_path, where, message):
 
 def test_refuses_a_broken_video_by_name(folder):
     (folder / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(DataError, match="broken.mp4', but the file can't be decoded"):
+    with pytest.raises(DataError, match=r"broken\.mp4', but the file can't be decoded"):
         videos(folder).train()

@@ -34,7 +34,9 @@ def test_there_are_goldens():
     assert sum(len(values) for _, _, values in PAIRS) > 100
 
 
-@pytest.mark.parametrize(("image", "pair", "values"), PAIRS, ids=[f"{image}-{pair}" for image, pair, _ in PAIRS])
+@pytest.mark.parametrize(
+    ("image", "pair", "values"), PAIRS, ids=[f"{image}-{pair}" for image, pair, _ in PAIRS]
+)
 def test_equals_golden(images, pairs, image, pair, values):
     target = modcrop(images[f"{image}/hr_u8"], 4)
     if pair == "identical":

@@ -20,7 +20,7 @@ def flat(value, shape=(8, 8, 3)):
 
 @pytest.mark.parametrize(
     ("channel", "expected"),
-    # An offset of 6 everywhere: 20 log10(255 / 6), and in Y, where it shrinks to 6 * 219 / 255, 20 log10(255 / 5.153).
+    # An offset of 6 everywhere: 20 log10(255 / 6). In Y it shrinks to 6 * 219 / 255: 20 log10(255 / 5.153).
     [("rgb", 32.568), ("y", 33.890)],
 )
 def test_an_offset_by_hand(channel, expected):
@@ -68,7 +68,12 @@ def test_larger_errors_score_less(target, offset):
     [
         (flat(1), flat(1, (8, 9, 3)), {}, r"must both have shape .*got \(8, 8, 3\) and \(8, 9, 3\)"),
         (flat(1, (8, 8)), flat(1, (8, 8)), {}, "must both have shape"),
-        (flat(1).astype(float), flat(1), {}, "must be uint8, got float64 and uint8; clamp, scale to 255 and round"),
+        (
+            flat(1).astype(float),
+            flat(1),
+            {},
+            "must be uint8, got float64 and uint8; clamp, scale to 255 and round",
+        ),
         (flat(1), flat(1), {"border": 4}, "border must leave pixels of a 8x8 frame, got 4"),
         (flat(1), flat(1), {"border": -1}, "border must leave pixels"),
         (flat(1), flat(1), {"channel": "Y"}, "channel must be one of rgb, y, got 'Y'"),

@@ -1,4 +1,4 @@
-"""Promises: the SSIM of Wang et al. over the valid region, equal to scikit-image with the matching options."""
+"""Promises: the SSIM of Wang et al. over the valid region, equal to scikit-image with matching options."""
 
 import numpy as np
 import pytest

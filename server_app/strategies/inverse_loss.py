@@ -1,0 +1,17 @@
+"""Loss-aware aggregation that doesn't adapt: each client counts in proportion to one over its loss."""
+
+from server_app.strategies.base import Update
+from server_app.strategies.weighted_mean import WeightedMean
+
+
+class InverseLoss(WeightedMean):
+    """Average weighted by `inverse_loss`, in every round alike, without mixing and without a guard.
+
+    Source: FedVSR (MMSys 2026), the ablation that isn't adaptive.
+    """
+
+    usual_factor = 16.0
+
+    def factor(self, update: Update) -> float:
+        """One over the loss."""
+        return 1 / update.loss()

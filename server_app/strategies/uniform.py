@@ -1,0 +1,15 @@
+"""The plain mean: all clients count the same."""
+
+from server_app.strategies.base import Update
+from server_app.strategies.weighted_mean import WeightedMean
+
+
+class Uniform(WeightedMean):
+    """Average without weights, whatever the number of examples and the loss.
+
+    Source: FedVSR (MMSys 2026), the ablation that has the high-frequency loss only.
+    """
+
+    def factor(self, update: Update) -> float:
+        """One."""
+        return 1.0

@@ -1,0 +1,24 @@
+"""What all tests stand on: a Flower task of this process, as the apps have one, and one thread."""
+
+import pytest
+import torch
+from flwr.supercore.task_identity import TaskIdentity
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flower_task():
+    """Messages can be made: they carry the run and the node of the process that makes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskIdentity, "_task_id", 1)
+        patch.setattr(TaskIdentity, "_run_id", 1)
+        patch.setattr(TaskIdentity, "_node_id", 1)  # the SuperLink's
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors here are tiny: more threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

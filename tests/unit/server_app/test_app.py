@@ -1,0 +1,176 @@
+"""Promises: a run-config makes a run directory with all that belongs there, or is refused at once."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from flwr.app import Context, RecordDict
+
+from fedvsr_core import errors
+from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
+from fedvsr_core.flower.code import code_digest
+from fedvsr_core.records.journal import read_journal
+from server_app.app import app
+
+TINY = (
+    "model.width=4 model.blocks=1 data.clips=2 data.held_out_clips=1 data.frames=4 data.height=8 data.width=8"
+    " partition.min_frames=2 partition.min_size=16 training.steps=1 training.batch=1 training.window=2"
+    " training.patch=4 rounds=2 run.root={root}"
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def serve(root):
+    """Runs the ServerApp with a run-config."""
+
+    def run(grid, overrides="", **choices):
+        run_config = {"data": "synthetic", "overrides": f"{TINY.format(root=root)} {overrides}", **choices}
+        app(grid, Context(1, 1, {}, RecordDict(), run_config))
+
+    return run
+
+
+@pytest.fixture
+def resume(root):
+    """Runs the ServerApp to continue the only run that there is."""
+
+    def run(grid, overrides="", **choices):
+        (folder,) = root.iterdir()
+        app(
+            grid,
+            Context(1, 1, {}, RecordDict(), {"overrides": f"run.resume={folder} {overrides}", **choices}),
+        )
+
+    return run
+
+
+def test_what_a_run_leaves(serve, federation, root, caplog):
+    caplog.set_level(logging.INFO, "server_app")
+    serve(federation(2))
+    (folder,) = root.iterdir()
+    assert folder.name.endswith("-fedvsr-recurrent")
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} >= {
+        "checkpoints", "config.yaml",
+        "crops.png", "journal.jsonl", "losses.png", "provenance.json", "psnr.png",
+        "run.log", "summary.md", "weights.png",
+    }  # fmt: skip
+    lines = read_journal(folder / "journal.jsonl")
+    assert (lines[0]["phase"], lines[0]["clients"], lines[0]["strategy"]) == ("start", 2, "fedvsr")
+    assert (lines[-1]["phase"], lines[-1]["outcome"]) == ("end", "completed")
+    told = [text for text in caplog.messages if text == f"run directory: {folder}"]
+    assert len(told) == 2  # at the start and at the end
+    assert f"run directory: {folder}" in (folder / "run.log").read_text()
+    facts = json.loads((folder / "provenance.json").read_text())
+    assert (facts["seed"], facts["code"]) == (0, code_digest())
+
+
+def test_it_goes_on_where_it_was_killed(serve, resume, federation, root, tmp_path):
+    serve(federation(2))
+    (whole,) = root.iterdir()
+    whole = whole.rename(tmp_path / "whole")
+    grid = federation(2)
+
+    def kill(reply):
+        if load_round(next(root.glob("*/checkpoints")) / LAST).round == 1:
+            raise KeyboardInterrupt
+        return reply
+
+    grid.spoil[1] = kill
+    with pytest.raises(KeyboardInterrupt):
+        serve(grid)
+    (folder,) = root.iterdir()
+    assert read_journal(folder / "journal.jsonl")[-1]["outcome"] == "KeyboardInterrupt()"
+    resume(federation(2, first_node=900))
+    assert [path.name for path in root.iterdir()] == [folder.name]
+    lines = read_journal(folder / "journal.jsonl")
+    assert [line["resumed-after"] for line in lines if "resumed-after" in line] == [1]
+    assert lines[-1]["outcome"] == "completed"
+    for name in (LAST, BEST):
+        assert (folder / "checkpoints" / name).read_bytes() == (whole / "checkpoints" / name).read_bytes()
+
+
+def test_a_run_that_ended_before_its_first_checkpoint(serve, resume, federation, root):
+    grid = federation(2)
+    grid.nodes = []
+    with pytest.raises(errors.FederationError, match="nodes must take part"):
+        serve(grid, "cohort.wait_s=0.01")
+    resume(federation(2))
+    (folder,) = root.iterdir()
+    assert load_round(folder / "checkpoints" / LAST).round == 2
+
+
+def test_a_run_that_fails_says_why_at_its_end(serve, federation, root):
+    grid = federation(2)
+    grid.spoil[0] = lambda reply: reply.content["about"].update(code="0" * 16) or reply
+    with pytest.raises(errors.FederationError, match="runs other code"):
+        serve(grid)
+    (folder,) = root.iterdir()
+    assert "runs other code" in read_journal(folder / "journal.jsonl")[-1]["outcome"]
+    assert (folder / "summary.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "choices", "error", "sentence"),
+    [
+        ("rounds=0", {}, errors.ConfigurationError, "rounds: Input should be greater"),
+        ("", {"strategy": "fedvsrr"}, errors.ConfigurationError, "did you mean 'fedvsr'"),
+        ("model.width=0", {}, errors.ConfigurationError, "width, blocks and scale must be at least 1"),
+        (
+            "strategy.server.threshold=7",
+            {},
+            (errors.ConfigurationError, errors.AggregationError),
+            "threshold",
+        ),
+        ("optimiser.lr=-1", {}, errors.ConfigurationError, "torch.optim.Adam: Invalid learning rate: -1"),
+        ("loss.parts.charbonnier.weight=x", {}, errors.ConfigurationError, "WeightedSum: "),
+        ("data.held_out_clips=0", {}, errors.DataError, "expected held-out clips"),
+        ("run.root=runs", {}, errors.ConfigurationError, "must be an absolute path"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_refused_before_anyone_is_asked(
+    serve, federation, root, overrides, choices, error, sentence
+):
+    grid = federation(2)
+    with pytest.raises(error, match=sentence):
+        serve(grid, overrides, **choices)
+    assert grid.pushed == []
+    assert not root.exists()
+    assert not Path("runs").exists()
+
+
+def test_a_resumed_run_stays_what_it_was(serve, resume, federation, root):
+    serve(federation(2))
+    grid = federation(2)
+    with pytest.raises(errors.ConfigurationError, match="a resumed run keeps its configuration"):
+        resume(grid, "seed=1")
+    with pytest.raises(errors.ConfigurationError, match="a resumed run keeps its configuration"):
+        resume(grid, strategy="fedavg")
+    assert grid.pushed == []
+
+
+def test_there_is_no_run_to_resume(federation, tmp_path):
+    context = Context(1, 1, {}, RecordDict(), {"overrides": f"run.resume={tmp_path}"})
+    with pytest.raises(errors.ConfigurationError, match=f"there is none in '{tmp_path}'"):
+        app(federation(2), context)
+
+
+def test_the_sentence_comes_before_the_traceback(serve, federation, caplog):
+    with pytest.raises(errors.DataError):
+        serve(federation(2), "data.held_out_clips=0")
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "expected held-out clips to score the model on, got none; name a folder of them in data"
+    ]
+
+
+def test_it_leaves_no_log_handlers(serve, federation):
+    before = [list(logging.getLogger(name).handlers) for name in ("server_app", "fedvsr_core")]
+    with pytest.raises(errors.DataError):
+        serve(federation(2), "data.held_out_clips=0")
+    assert [logging.getLogger(name).handlers for name in ("server_app", "fedvsr_core")] == before

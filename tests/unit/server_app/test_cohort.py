@@ -1,0 +1,319 @@
+"""Promises: clients are known by name, cohorts depend on names, seed and round, waiting ends."""
+
+import itertools
+import logging
+import re
+
+import pytest
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAvg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedvsr_core.errors import FederationError
+from fedvsr_core.flower.code import code_digest
+from fedvsr_core.settings import Cohort
+from server_app.cohort import CohortGrid, Member, Members, check_code, draw, last_line, warn_of_hidden_gpu
+
+NAMES = st.sets(st.text(max_size=6), min_size=1, max_size=12)
+SEEDS = st.integers(0, 2**40)
+ROUNDS = st.integers(1, 1000)
+
+
+def members(grid, **changes):
+    settings = {
+        "clients_per_round": None,
+        "nodes": None,
+        "wait_s": 60,
+        "timeout_s": 1,
+        "min_replies": 1,
+        **changes,
+    }
+    return Members(grid, Cohort(**settings))
+
+
+class TestDraw:
+    @given(NAMES, st.integers(1, 15), SEEDS, ROUNDS, st.randoms())
+    def test_only_names_seed_and_round_count(self, names, count, seed, server_round, rng):
+        shuffled = list(names)
+        rng.shuffle(shuffled)
+        once = draw(shuffled, count, seed=seed, server_round=server_round)
+        rng.shuffle(shuffled)
+        assert draw(iter(shuffled), count, seed=seed, server_round=server_round) == once
+
+    @given(NAMES, st.integers(1, 15), SEEDS, ROUNDS)
+    def test_a_sorted_part_of_the_size_asked_for(self, names, count, seed, server_round):
+        drawn = draw(names, count, seed=seed, server_round=server_round)
+        assert drawn == sorted(set(drawn))
+        assert set(drawn) <= names
+        assert len(drawn) == min(count, len(names))
+
+    @given(NAMES, SEEDS, ROUNDS)
+    def test_none_means_all(self, names, seed, server_round):
+        assert draw(names, None, seed=seed, server_round=server_round) == sorted(names)
+
+    def test_known_values(self):
+        # Another cohort would be another run: results of earlier versions could not be reproduced.
+        names = [f"partition-{index}" for index in range(10)]
+        drawn = [draw(names, 3, seed=0, server_round=server_round) for server_round in (1, 2)]
+        assert drawn == [
+            ["partition-0", "partition-2", "partition-8"],
+            ["partition-0", "partition-1", "partition-2"],
+        ]
+
+    def test_every_client_is_drawn_about_equally_often(self):
+        names = [f"partition-{index}" for index in range(10)]
+        drawn = [
+            name
+            for server_round in range(1, 501)
+            for name in draw(names, 2, seed=0, server_round=server_round)
+        ]
+        assert all(70 <= drawn.count(name) <= 130 for name in names)  # 100 expected, sigma 9
+
+    def test_every_pair_occurs(self):
+        names = "abcd"
+        rounds = [draw(names, 2, seed=0, server_round=server_round) for server_round in range(1, 101)]
+        assert {tuple(pair) for pair in rounds} == set(itertools.combinations(names, 2))
+
+    def test_seeds_differ(self):
+        names = [f"partition-{index}" for index in range(40)]
+        assert len({tuple(draw(names, 5, seed=seed, server_round=1)) for seed in range(20)}) == 20
+
+
+class TestMembers:
+    def test_they_come_in_the_order_of_their_names(self, fake_grid, introduction, clock):
+        names = {11: "b", 12: "c", 13: "a"}
+        grid = fake_grid(
+            [11, 12, 13], lambda message: introduction(message, names[message.metadata.dst_node_id], of=3)
+        )
+        here = members(grid).gather()
+        assert list(here) == ["a", "b", "c"]
+        assert here["b"] == Member(client="b", node=11, device="cpu", of=3)
+
+    def test_a_node_is_asked_once(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], introduction)
+        known = members(grid)
+        known.gather()
+        known.online()
+        assert [message.metadata.dst_node_id for message in grid.pushed] == [1, 2]
+        assert {message.metadata.message_type for message in grid.pushed} == {"query"}
+
+    def test_a_simulation_is_waited_for_to_its_last_client(self, fake_grid, introduction, clock):
+        grid = fake_grid([1], lambda message: introduction(message, of=3))
+        clock.events = {5: lambda: grid.nodes.append(2), 9: lambda: grid.nodes.append(3)}
+        assert len(members(grid).gather()) == 3
+        assert 9 <= clock.now < 11
+
+    def test_a_simulation_of_one(self, fake_grid, introduction, clock):
+        assert len(members(fake_grid([1], lambda message: introduction(message, of=1))).gather()) == 1
+        assert clock.now == 0
+
+    def test_sites_are_waited_for_until_there_are_two(self, fake_grid, introduction, clock):
+        grid = fake_grid([], introduction)
+        clock.events = {3: lambda: grid.nodes.append(2), 5: lambda: grid.nodes.append(3)}
+        assert len(members(grid).gather()) == 2
+        assert 5 <= clock.now < 7
+
+    def test_the_configuration_says_how_many(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], lambda message: introduction(message, of=9))
+        assert len(members(grid, nodes=1).gather()) == 2
+        clock.events = {4: lambda: grid.nodes.append(3)}
+        assert len(members(grid, nodes=3).gather()) == 3
+
+    def test_a_slow_introduction_is_waited_for(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], lambda message: introduction(message) if clock.now >= 7 else None)
+        assert len(members(grid).gather()) == 2
+        assert 7 <= clock.now < 9
+        assert len(grid.pushed) == 2
+
+    def test_nodes_that_do_not_come(self, fake_grid, introduction, clock):
+        sentence = (
+            "^3 nodes must take part, 2 do after 60 s; start the missing SuperNodes,"
+            " or lower cohort.nodes and cohort.min_replies, and resume this run$"
+        )
+        with pytest.raises(FederationError, match=sentence):
+            members(fake_grid([1, 2], introduction), nodes=3).gather()
+        assert 60 <= clock.now < 62
+
+    def test_a_node_that_errs_is_named_and_asked_again(self, fake_grid, introduction, clock, caplog):
+        def answer(message):
+            if message.metadata.dst_node_id == 2 and clock.now < 5:
+                return Message(
+                    Error(0, "Traceback ...\\nDataError: no videos in '/videos'"), reply_to=message
+                )
+            return introduction(message)
+
+        grid = fake_grid([1, 2], answer)
+        assert list(members(grid).gather()) == ["site-1", "site-2"]
+        assert [record.message for record in caplog.records if "take part" in record.message] == [
+            "node 2 can't take part: DataError: no videos in '/videos'"
+        ]
+
+    def test_a_node_that_errs_for_ever(self, fake_grid, introduction, clock):
+        def answer(message):
+            if message.metadata.dst_node_id == 2:
+                return Message(Error(0, "DataError: no videos"), reply_to=message)
+            return introduction(message)
+
+        with pytest.raises(
+            FederationError, match="1 do after 60 s; node 2 says: DataError: no videos; start the missing"
+        ):
+            members(fake_grid([1, 2], answer)).gather()
+
+    @pytest.mark.parametrize("refused_id", [None, ""])
+    def test_a_node_that_the_grid_refuses_is_asked_again(self, fake_grid, introduction, clock, refused_id):
+        grid = fake_grid([1, 2], introduction)
+        grid.refuses, grid.refused_id = {2}, refused_id
+        clock.events = {5: grid.refuses.clear}
+        assert len(members(grid).gather()) == 2
+
+    def test_two_nodes_of_one_name(self, fake_grid, introduction, clock):
+        grid = fake_grid(
+            [1, 2, 3],
+            lambda message: introduction(message, "same" if message.metadata.dst_node_id > 1 else "a"),
+        )
+        sentence = (
+            r"^two nodes \(2, 3\) are called 'same'; give each SuperNode its own 'site' or 'partition-id'"
+        )
+        with pytest.raises(FederationError, match=sentence):
+            members(grid).gather()
+
+    def test_a_node_that_runs_other_code(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], lambda message: introduction(message, code="0" * 16))
+        sentence = rf"^client 'site-1' runs other code \(digest 0{{16}}\) than the server \({code_digest()}\)"
+        with pytest.raises(FederationError, match=sentence):
+            members(grid).gather()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {},
+            {
+                "about": ConfigRecord({"client": "a", "device": "cpu"}),
+                "metrics": MetricRecord({"num-clients": 2}),
+            },
+            {"about": ConfigRecord({"client": "a", "device": "cpu", "code": "c"}), "metrics": MetricRecord()},
+            {
+                "about": ConfigRecord({"client": "a", "device": "cpu", "code": "c"}),
+                "metrics": MetricRecord({"num-clients": float("inf")}),
+            },
+        ],
+        ids=["nothing", "no code", "no number", "infinite"],
+    )
+    def test_a_node_that_runs_another_app(self, fake_grid, clock, content):
+        grid = fake_grid([1, 2], lambda message: Message(RecordDict(content), reply_to=message))
+        with pytest.raises(
+            FederationError, match=r"^node 1 doesn't introduce itself as a FedVSR client .* app$"
+        ):
+            members(grid).gather()
+
+    def test_only_nodes_that_are_here_take_part(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2, 3], introduction)
+        known = members(grid)
+        known.gather()
+        grid.nodes.remove(2)
+        assert list(known.online()) == ["site-1", "site-3"]
+        grid.nodes.append(2)
+        assert list(known.online()) == ["site-1", "site-2", "site-3"]
+        assert clock.now == 0
+
+    def test_a_node_that_comes_later_takes_part(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], introduction)
+        known = members(grid)
+        known.gather()
+        grid.nodes.append(9)
+        assert list(known.online()) == ["site-1", "site-2", "site-9"]
+
+    def test_a_round_does_not_wait_for_a_stranger_that_says_nothing(self, fake_grid, introduction, clock):
+        grid = fake_grid(
+            [1, 2], lambda message: None if message.metadata.dst_node_id == 9 else introduction(message)
+        )
+        known = members(grid)
+        known.gather()
+        grid.nodes.append(9)
+        assert list(known.online()) == ["site-1", "site-2"]
+        assert list(known.online()) == ["site-1", "site-2"]
+        assert clock.now == 0
+        assert len(grid.pushed) == 3
+
+    def test_a_round_waits_while_there_are_too_few(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], introduction)
+        known = members(grid, min_replies=2)
+        known.gather()
+        grid.nodes.remove(1)
+        clock.events = {8: lambda: grid.nodes.append(1)}
+        assert list(known.online()) == ["site-1", "site-2"]
+        assert 8 <= clock.now < 10
+
+    def test_a_node_with_a_new_id_keeps_its_name(self, fake_grid, introduction, clock):
+        grid = fake_grid(
+            [1, 2], lambda message: introduction(message, f"site-{message.metadata.dst_node_id % 10}")
+        )
+        known = members(grid)
+        known.gather()
+        grid.nodes = [1, 12]
+        assert known.online()["site-2"].node == 12
+
+
+class TestCohortGrid:
+    def test_it_shows_only_the_cohort(self, fake_grid):
+        grid = CohortGrid(fake_grid([1, 2, 3]), [3, 1])
+        assert grid.get_node_ids() == [3, 1]
+        assert [node.node_id for node in grid.get_nodes()] == [3, 1]
+
+    def test_flowers_own_fedavg_samples_just_these(self, fake_grid):
+        strategy = FedAvg(fraction_train=1.0, fraction_evaluate=0.0)
+        grid = CohortGrid(fake_grid(range(10)), [7, 2, 5])
+        messages = list(strategy.configure_train(1, ArrayRecord(), ConfigRecord(), grid))
+        assert sorted(message.metadata.dst_node_id for message in messages) == [2, 5, 7]
+
+    def test_everything_else_is_the_whole_federations(self, fake_grid):
+        whole = fake_grid([1, 2], lambda message: Message(RecordDict(), reply_to=message))
+        grid = CohortGrid(whole, [1])
+        whole.set_run("this run")
+        assert grid.run == "this run"
+        grid.set_run("that run")
+        assert whole.run == "that run"
+        (sent,) = grid.push_messages([grid.create_message(RecordDict(), 1, "train")])
+        assert [reply.metadata.src_node_id for reply in grid.pull_messages([sent])] == [1]
+        (reply,) = grid.send_and_receive([Message(RecordDict(), 2, "train")])
+        assert reply.metadata.src_node_id == 2
+
+
+def test_the_same_code_is_sound():
+    assert check_code(code_digest(), "a") is None
+
+
+@pytest.mark.parametrize(
+    ("gpu", "devices", "warned"),
+    [
+        (True, ["cpu", "cpu"], True),
+        (True, ["cpu", "cuda:0 Imaginary"], False),
+        (False, ["cpu", "cpu"], False),
+    ],
+)
+def test_a_hidden_gpu(monkeypatch, caplog, gpu, devices, warned):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    caplog.set_level(logging.WARNING)
+    warn_of_hidden_gpu([Member(str(number), number, device, None) for number, device in enumerate(devices)])
+    assert [bool(re.search("has a GPU, but .*init-args-num-gpus=2", text)) for text in caplog.messages] == [
+        True
+    ] * warned
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("Traceback\n  File ...\nDataError: no videos\n", "DataError: no videos"),
+        (r"Traceback\n  File ...\nDataError: no videos\n", "DataError: no videos"),
+        ("one line", "one line"),
+        ("x" * 400, "x" * 300),
+        ("", "no reason given"),
+        (" \n ", "no reason given"),
+        (None, "no reason given"),
+    ],
+)
+def test_an_error_in_one_line(reason, said):
+    assert last_line(reason) == said

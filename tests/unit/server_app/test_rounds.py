@@ -1,0 +1,381 @@
+"""Promises: rounds train, aggregate, score and checkpoint; no fault of a client or the process ruins them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
+
+from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
+from fedvsr_core.components import build
+from fedvsr_core.errors import FederationError
+from fedvsr_core.evaluation import HeldOut
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
+from fedvsr_core.records.journal import Journal, read_journal
+from fedvsr_core.records.run_dir import RunDir
+from server_app.cohort import draw
+from server_app.norms import Norms
+from server_app.rounds import MOST_IDLE, Rounds
+from server_app.strategies.fedavg import FedAvg
+
+
+class Run:
+    """A run of tiny rounds with all its parts at hand."""
+
+    def __init__(self, settings, grid, root, *, strategy=None, path=None):
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.grid = grid
+        self.model = build(settings.model)
+        self.strategy = strategy or build(settings.strategy.server, num_rounds=settings.rounds)
+        held_out = HeldOut(
+            build(settings.data).held_out(),
+            degradation=build(settings.degradation),
+            chunk=settings.evaluation.chunk,
+            device=torch.device("cpu"),
+        )
+        self.held_out = held_out
+        self.norms = Norms()
+        self.dir = path or RunDir.create(str(root), ["tiny"])
+
+    def go(self, done=None):
+        with Journal(self.dir.journal) as journal:
+            rounds = Rounds(
+                self.settings,
+                grid=self.grid,
+                strategy=self.strategy,
+                model=self.model,
+                held_out=self.held_out,
+                run_dir=self.dir,
+                journal=journal,
+                norms=self.norms,
+            )
+            self.clients = rounds.gather()
+            rounds.run(done)
+        return self
+
+    def resume(self, grid):
+        """Go on as a new process would: all parts are new, the state comes from the last checkpoint."""
+        new = Run(self.settings, grid, None, path=self.dir)
+        checkpoint = load_round(self.dir.checkpoints / LAST)
+        new.model.load_state_dict(dict(checkpoint.state))
+        new.strategy.load_state(checkpoint.strategy_state)
+        new.norms.add(checkpoint.history["norms"])
+        return new.go(checkpoint.round)
+
+    def lines(self, phase):
+        return [line for line in read_journal(self.dir.journal) if line["phase"] == phase]
+
+    def last(self):
+        return (self.dir.checkpoints / LAST).read_bytes()
+
+    def weights(self):
+        return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+
+@pytest.fixture
+def run(tiny, federation, tmp_path):
+    """Makes a run of two clients."""
+
+    def make(overrides="", *, clients=2, strategy="fedvsr", **options):
+        return Run(tiny(overrides, strategy), federation(clients), tmp_path / "runs", **options)
+
+    return make
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one | other)
+
+
+@pytest.mark.parametrize("strategy", ["fedvsr", "fedavg"])
+def test_two_rounds(run, strategy):
+    one = run(strategy=strategy)
+    untrained = one.weights()
+    one.go()
+    assert one.clients == ["partition-0", "partition-1"]
+    assert [(line["phase"], line["round"]) for line in read_journal(one.dir.journal)] == [
+        ("evaluate", 0), ("train", 1), ("evaluate", 1), ("train", 2), ("evaluate", 2),
+    ]  # fmt: skip
+    assert not same(one.weights(), untrained)
+    for line in one.lines("train"):
+        assert [row["client"] for row in line["clients"]] == ["partition-0", "partition-1"]
+        assert math.isclose(math.fsum(row["weight"] for row in line["clients"]), 1)
+        assert (line["refused"], line["kept-model"]) == ([], False)
+        assert line["bytes-down"] == line["bytes-up"] > 0
+        assert ("hellinger" in line) == ("mixing" in line) == (strategy == "fedvsr")
+
+
+def test_the_model_becomes_the_mean_of_what_clients_return(run):
+    one = run(strategy="fedavg")
+    returned = []
+    one.grid.spoil = dict.fromkeys(
+        (0, 1), lambda reply: returned.append(to_arrays(reply.content["arrays"])) or reply
+    )
+    one.go()
+    assert len(returned) == 4
+    for name, tensor in one.weights().items():  # both clients have as many examples
+        np.testing.assert_allclose(tensor.numpy(), (returned[2][name] + returned[3][name]) / 2, rtol=1e-6)
+
+
+def test_strategies_train_the_same_clients_on_the_same_batches(run):
+    rounds = [
+        [
+            (row["client"], row["batches"])
+            for line in run(strategy=strategy).go().lines("train")
+            for row in line["clients"]
+        ]
+        for strategy in ("fedvsr", "fedavg")
+    ]
+    assert rounds[0] == rounds[1]
+    assert len(set(rounds[0])) == 4
+
+
+def test_untrained_it_scores_as_bicubic_interpolation(run):
+    first = run().go().lines("evaluate")[0]
+    assert first["psnr-y"] == pytest.approx(first["bicubic"]["psnr-y"], abs=0.02)
+
+
+def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, federation):
+    one, two = run(), run()
+    two.grid = federation(2, first_node=7_000_000)
+    two.grid.nodes.reverse()
+    assert one.go().last() == two.go().last()
+    assert one.last() != run("seed=1").go().last()
+
+
+@pytest.mark.parametrize("strategy", ["fedvsr", "fedavg"])
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_resumed_it_ends_with_the_same_bytes(run, federation, strategy, done):
+    whole = run("rounds=3", strategy=strategy).go()
+    broken = run("rounds=3", strategy=strategy)
+
+    def stop(reply):
+        if len(broken.lines("train")) == done:
+            raise KeyboardInterrupt
+        return reply
+
+    broken.grid.spoil[1] = stop
+    with pytest.raises(KeyboardInterrupt):
+        broken.go()
+    assert load_round(broken.dir.checkpoints / LAST).round == done
+    resumed = broken.resume(federation(2, first_node=500))
+    assert resumed.last() == whole.last()
+    assert (resumed.dir.checkpoints / BEST).read_bytes() == (whole.dir.checkpoints / BEST).read_bytes()
+    assert len(resumed.lines("train")) == 3
+
+
+def spoiled(change):
+    """A reply whose arrays and metrics are changed."""
+
+    def spoil(reply):
+        arrays, metrics = to_arrays(reply.content[keys.ARRAYS]), dict(reply.content[keys.METRICS])
+        arrays = {name: array.copy() for name, array in arrays.items()}
+        change(arrays, metrics)
+        reply.content[keys.ARRAYS] = record_from_arrays(arrays)
+        reply.content[keys.METRICS] = MetricRecord(metrics)
+        return reply
+
+    return spoil
+
+
+FAULTS = {
+    "non-finite": spoiled(lambda arrays, metrics: arrays["fuse.weight"].fill(np.nan)),
+    "names": spoiled(lambda arrays, metrics: arrays.pop("fuse.bias")),
+    "loss": spoiled(lambda arrays, metrics: metrics.update(loss=0.0)),
+    "error": lambda reply: Message(Error(2, "Traceback\nValueError: oops"), reply_to=reply),
+    "timeout": lambda reply: None,
+}
+
+
+def answering(fault):
+    """A fault in the place of a reply: an error must answer the message that was sent."""
+
+    def spoil(reply):
+        bad = fault(reply)
+        if bad is not None and bad.has_error():
+            bad.metadata.__dict__.update(reply.metadata.__dict__)
+        return bad
+
+    return spoil
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_a_client_that_is_left_out_is_named(run, clock, caplog, code):
+    one = run("cohort.timeout_s=1", clients=3, strategy="fedavg")
+    returned = []
+    one.grid.spoil = dict.fromkeys(
+        (0, 2), lambda reply: returned.append(to_arrays(reply.content["arrays"])) or reply
+    )
+    one.grid.spoil[1] = answering(FAULTS[code])
+    one.go()
+    for line in one.lines("train"):
+        assert [row["client"] for row in line["clients"]] == ["partition-0", "partition-2"]
+        assert [(refused["client"], refused["node"], refused["code"]) for refused in line["refused"]] == [
+            ("partition-1", "101", code)
+        ]
+        assert not line["kept-model"]
+    assert f"round 1: left out partition-1 ({code})" in caplog.text
+    for name, tensor in one.weights().items():
+        np.testing.assert_allclose(tensor.numpy(), (returned[-2][name] + returned[-1][name]) / 2, rtol=1e-6)
+
+
+def test_a_node_that_leaves_between_two_messages_is_named(run):
+    one = run(clients=2)
+    one.grid.spoil[0] = lambda reply: one.grid.refuses.add(101) or reply  # gone from round 2 on
+    one.go()
+    first, second = one.lines("train")
+    assert first["refused"] == []
+    assert [(refused["client"], refused["code"]) for refused in second["refused"]] == [
+        ("partition-1", "unsent")
+    ]
+    assert not second["kept-model"]
+
+
+class Counting(FedAvg):
+    """FedAvg that keeps how many rounds it has combined."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = np.zeros(())
+
+    def combine(self, server_round, updates):
+        self.count = self.count + 1
+        return super().combine(server_round, updates)
+
+    def state(self):
+        return {"count": self.count}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self.count = state["count"]
+
+
+def test_too_few_sound_replies_keep_the_model_and_the_strategys_state(run, caplog):
+    one = run("cohort.min_replies=2 rounds=3", strategy="fedavg", path=None)
+    one.strategy = Counting()
+    kept = []
+
+    def spoil(reply):
+        if len(one.lines("train")) == 1:  # in round 2
+            kept.append(one.weights())
+            return answering(FAULTS["error"])(reply)
+        return reply
+
+    one.grid.spoil[1] = spoil
+    one.go()
+    first, second, third = one.lines("train")
+    assert [line["kept-model"] for line in (first, second, third)] == [False, True, False]
+    assert [row["weight"] for row in second["clients"]] == [None]
+    assert "round 2: 1 sound replies, but 2 needed; the model stays as it was" in caplog.text
+    checkpoints = [load_round(one.dir.checkpoints / f"round-000{number}.safetensors") for number in (1, 2, 3)]
+    assert [checkpoint.strategy_state["count"] for checkpoint in checkpoints] == [1, 1, 2]
+    assert same(checkpoints[0].state, checkpoints[1].state)
+    assert same(checkpoints[1].state, kept[0])
+    assert not same(checkpoints[1].state, checkpoints[2].state)
+
+
+def test_rounds_without_a_sound_reply_keep_the_model_and_end_the_run(run):
+    one = run(f"rounds={MOST_IDLE + 2}")
+    untrained = one.weights()
+    one.grid.spoil = dict.fromkeys((0, 1), answering(FAULTS["error"]))
+    sentence = (
+        rf"^{MOST_IDLE} rounds in a row, up to round {MOST_IDLE}, have had too few sound replies; .* resume"
+    )
+    with pytest.raises(FederationError, match=sentence):
+        one.go()
+    assert same(one.weights(), untrained)
+    assert [line["kept-model"] for line in one.lines("train")] == [True] * MOST_IDLE
+
+
+def test_a_sound_round_in_between_goes_on(run):
+    one = run(f"rounds={2 * MOST_IDLE} evaluation.every=99", clients=1)
+    failing = answering(FAULTS["error"])
+    one.grid.spoil[0] = lambda reply: reply if len(one.lines("train")) == MOST_IDLE - 1 else failing(reply)
+    with pytest.raises(FederationError, match=rf"up to round {2 * MOST_IDLE}, have had too few"):
+        one.go()
+    kept = [line["kept-model"] for line in one.lines("train")]
+    assert kept == [True] * (MOST_IDLE - 1) + [False] + [True] * MOST_IDLE
+
+
+def test_other_code_ends_the_run_and_leaves_the_last_checkpoint(run):
+    one = run()
+
+    def foreign(reply):
+        if len(one.lines("train")) == 1:
+            reply.content[keys.ABOUT][keys.CODE] = "0" * 16
+        return reply
+
+    one.grid.spoil[0] = foreign
+    with pytest.raises(FederationError, match=r"^client 'partition-0' runs other code"):
+        one.go()
+    assert load_round(one.dir.checkpoints / LAST).round == 1
+
+
+def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, federation):
+    whole, one = run().go(), run()
+    dead = answering(
+        lambda reply: Message(Error(0, "ray.exceptions.ActorDiedError: it died"), reply_to=reply)
+    )
+    one.grid.spoil[0] = dead
+    with pytest.raises(FederationError, match=r"^round 1/2: a worker process of the simulation engine died"):
+        one.go()
+    assert one.resume(federation(2)).last() == whole.last()
+
+
+def test_cohorts_are_drawn_by_seed_and_round(run):
+    one = run("cohort.clients_per_round=2 seed=5", clients=4).go()
+    for line in one.lines("train"):
+        assert [row["client"] for row in line["clients"]] == draw(
+            one.clients, 2, seed=5, server_round=line["round"]
+        )
+
+
+def test_a_client_that_cannot_take_part_is_not_asked(run):
+    one = run(clients=3)
+    one.grid.spoil[0] = lambda reply: one.grid.nodes.remove(102) or reply if 102 in one.grid.nodes else reply
+    one.go()
+    asked = [[row["client"] for row in line["clients"]] for line in one.lines("train")]
+    assert asked == [["partition-0", "partition-1", "partition-2"], ["partition-0", "partition-1"]]
+
+
+@pytest.mark.parametrize(("every", "scored"), [(1, [0, 1, 2, 3]), (2, [0, 2, 3]), (3, [0, 3]), (9, [0, 3])])
+def test_when_the_model_is_scored(run, every, scored):
+    one = run(f"rounds=3 evaluation.every={every}").go()
+    assert [line["round"] for line in one.lines("evaluate")] == scored
+    assert load_round(one.dir.checkpoints / LAST).round == 3
+
+
+@pytest.mark.parametrize("keep", [0, 2, 9])
+def test_checkpoints_of_the_latest_rounds_are_kept(run, keep):
+    one = run(f"rounds=3 run.keep={keep}").go()
+    names = sorted(path.name for path in one.dir.checkpoints.iterdir())
+    assert names == [BEST, LAST, *[f"round-{number:04d}.safetensors" for number in range(4)][-keep or 4 :]]
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_score(run, monkeypatch):
+    one = run("rounds=3")
+    scores = iter([20.0, 22.0, 21.0, 21.5])
+    score = one.held_out.score
+    monkeypatch.setattr(one.held_out, "score", lambda model: {**score(model), "psnr-y": next(scores)})
+    one.go()
+    best = load_round(one.dir.checkpoints / BEST)
+    assert (best.round, best.score) == (1, 22.0)
+    assert load_round(one.dir.checkpoints / LAST).score == 21.5
+
+
+def test_what_clients_are_sent(run):
+    one = run("run.root=/servers/own").go()
+    trainings = [message for message in one.grid.pushed if message.metadata.message_type == "train"]
+    configs = [message.content[keys.CONFIG] for message in trainings]
+    assert [config[keys.SERVER_ROUND] for config in configs] == [
+        1,
+        1,
+        2,
+        2,
+    ]  # the records of round 1 stay as sent
+    assert all(set(message.content) == {keys.ARRAYS, keys.CONFIG} for message in trainings)
+    assert not any("/servers" in str(config) for config in configs)
+    assert isinstance(trainings[0].content, RecordDict)
+    assert isinstance(trainings[0].content[keys.ARRAYS], ArrayRecord)

@@ -1,0 +1,275 @@
+"""Promises: sound replies pass untouched, one by one; each of the others is noted, with who, what and why."""
+
+import math
+import re
+import weakref
+
+import numpy as np
+import pytest
+from flwr.app import Array, ConfigRecord, MetricRecord, RecordDict
+
+from server_app.norms import Norms
+from server_app.screening import Refusal, Screening
+
+
+def screen(federation, replies, **options):
+    screening = Screening(federation.reference, sent=federation.sent, clients=federation.clients, **options)
+    return list(screening.admit(replies)), screening
+
+
+def test_sound_replies_pass(federation):
+    replies = [federation.reply(k) for k in (2, 0, 3, 1)]
+    admitted, screening = screen(federation, replies)
+    screening.close()
+    assert [id(reply) for reply in admitted] == [id(reply) for reply in replies]
+    assert screening.refused == []
+
+
+def test_one_at_a_time(federation):
+    taken, alive = [], []
+
+    def arriving():
+        for k in range(4):
+            taken.append(k)
+            reply = federation.reply(k)
+            alive.append(weakref.ref(reply))
+            yield reply
+            del reply
+
+    screening = Screening(federation.reference, sent=federation.sent, clients=federation.clients)
+    for number, reply in enumerate(screening.admit(arriving())):
+        assert taken == list(range(number + 1))
+        assert sum(one() is not None for one in alive) == 1
+        del reply
+
+
+def test_missing_replies_are_timeouts(federation):
+    _, screening = screen(federation, [federation.reply(1), federation.failure(2)])
+    screening.close()
+    assert [(one.client, one.node, one.code) for one in screening.refused] == [
+        ("c2", 102, "error"),
+        ("c0", 100, "timeout"),
+        ("c3", 103, "timeout"),
+    ]
+
+
+def test_a_failure_names_the_node_that_was_asked(federation):
+    # the SuperLink speaks for a node that is gone: the message says who was asked
+    _, screening = screen(
+        federation, [federation.failure(2, "Traceback ...\n  File x\nMemoryError: no room\n")]
+    )
+    assert screening.refused == [Refusal("c2", 102, "error", "error 2: MemoryError: no room")]
+
+
+def changed(federation, name, value):
+    return {**federation.arrays(1), name: np.asarray(value)}
+
+
+def with_record(federation, name, record):
+    reply = federation.reply(1)
+    reply.content[name] = record
+    return reply
+
+
+def without(federation, name):
+    reply = federation.reply(1)
+    del reply.content[name]
+    return reply
+
+
+def emptied(reply):
+    reply.__dict__["_content"] = None
+    return reply
+
+
+def with_array(federation, **fields):
+    record = federation.reference
+    array = record["conv.bias"]
+    known = {"dtype": array.dtype, "shape": array.shape, "stype": array.stype, "data": array.data}
+    record["conv.bias"] = Array(**(known | fields))
+    return federation.reply(1, arrays=record)
+
+
+CASES = {
+    "failure": ("error", "error 2: it broke", lambda f: f.failure(1)),
+    "silent failure": ("error", "error 5: no reason given", lambda f: f.failure(1, None, 5)),
+    "empty": ("error", "it has no content", lambda f: emptied(f.reply(1))),
+    "no report": ("report", "can't be read", lambda f: without(f, "metrics")),
+    "no words": ("report", "can't be read", lambda f: without(f, "about")),
+    "loss missing": ("report", "KeyError", lambda f: with_record(f, "metrics", MetricRecord({"loss": 0.1}))),
+    "infinite count": (
+        "report",
+        "OverflowError",
+        lambda f: with_record(f, "metrics", numbers(f, examples=math.inf)),
+    ),
+    "count of nan": (
+        "report",
+        "ValueError",
+        lambda f: with_record(f, "metrics", numbers(f, examples=math.nan)),
+    ),
+    "list": (
+        "report",
+        "must be a number, got list",
+        lambda f: with_record(f, "metrics", numbers(f, loss=[1.0])),
+    ),
+    "extra number": (
+        "report",
+        "more than was asked: 'own'",
+        lambda f: with_record(f, "metrics", numbers(f, own=1)),
+    ),
+    "extra numbers": (
+        "report",
+        "'metrics', 'more'",
+        lambda f: with_record(f, "more", MetricRecord({"a": 1})),
+    ),
+    "no steps": ("report", "steps", lambda f: f.reply(1, steps=0)),
+    "backwards": ("report", "seconds", lambda f: f.reply(1, seconds=-1.0)),
+    "no memory": ("report", "memory", lambda f: f.reply(1, peak_memory_mb=math.nan)),
+    "novel": ("report", "more than 200 letters", lambda f: f.reply(1, device="x" * 201)),
+    "other parts": (
+        "report",
+        "it reports 'high-frequency'",
+        lambda f: f.reply(1, parts={"high-frequency": 1.0}),
+    ),
+    "other name": ("identity", "says that it is 'c0'", lambda f: f.reply(1, client="c0")),
+    "no examples": ("examples", "reports 0 examples", lambda f: f.reply(1, examples=0)),
+    "negative": ("examples", "reports -5 examples", lambda f: f.reply(1, examples=-5)),
+    "too many": ("examples", "reports 10000001 examples", lambda f: f.reply(1, examples=10_000_001)),
+    "no loss": ("loss", "a loss of 0.0", lambda f: f.reply(1, loss=0.0)),
+    "loss below zero": ("loss", "a loss of -0.1", lambda f: f.reply(1, loss=-0.1)),
+    "loss of nan": ("loss", "a loss of nan", lambda f: f.reply(1, loss=math.nan)),
+    "loss of inf": ("loss", "a loss of inf", lambda f: f.reply(1, loss=math.inf)),
+    "huge loss": ("loss", "a loss of 2000000.0", lambda f: f.reply(1, loss=2e6)),
+    "part of nan": ("loss", "parts of the loss", lambda f: f.reply(1, parts={"charbonnier": math.nan})),
+    "no arrays": ("names", "got none", lambda f: without(f, "arrays")),
+    "two records": ("names", "got 'arrays', 'more'", lambda f: with_record(f, "more", f.reference)),
+    "array missing": (
+        "names",
+        "'scale' differ",
+        lambda f: f.reply(1, arrays={"conv.bias": f.model["conv.bias"]}),
+    ),
+    "array extra": ("names", "'x' differ", lambda f: f.reply(1, arrays=changed(f, "x", 1.0))),
+    "double": (
+        "dtype",
+        "must be float32, got float64",
+        lambda f: f.reply(1, arrays=changed(f, "scale", 0.5)),
+    ),
+    "false dtype": ("dtype", "got float64, float32", lambda f: with_array(f, dtype="float64")),
+    "pickle": ("dtype", "must come as", lambda f: with_array(f, stype="pickle")),
+    "no file": ("dtype", "numpy's file format", lambda f: with_array(f, data=b"\x80\x04N.")),
+    "cut": ("dtype", "16 bytes, got 15", lambda f: with_array(f, data=f.reference["conv.bias"].data[:-1])),
+    "shape": (
+        "shape",
+        r"\(4,\), got \(1,\)",
+        lambda f: f.reply(1, arrays=changed(f, "conv.bias", np.ones(1, "f4"))),
+    ),
+    "false shape": ("shape", r"got \(2, 2\), \(4,\)", lambda f: with_array(f, shape=(2, 2))),
+    "nan": ("non-finite", "'scale'", lambda f: f.reply(1, arrays=changed(f, "scale", np.float32(math.nan)))),
+    "inf": ("non-finite", "'scale'", lambda f: f.reply(1, arrays=changed(f, "scale", np.float32(-math.inf)))),
+    "absurd": (
+        "non-finite",
+        "below 1048576",
+        lambda f: f.reply(1, arrays=changed(f, "scale", np.float32(2e6))),
+    ),
+    "giant step": ("norm", "the bound is", lambda f: f.reply(1, arrays=f.arrays(1, size=10.0))),
+    "stranger": ("unknown", "node 101 answers nothing", lambda f: f.reply(1, to="m77")),
+    "answers nobody": ("unknown", "node 101 answers nothing", lambda f: f.reply(1, to="")),
+}
+
+
+def numbers(federation, **changes):
+    record = MetricRecord(dict(federation.report(1).pack()["metrics"]))
+    for name, value in changes.items():
+        record[{"examples": "num-examples"}.get(name, name)] = value
+    return record
+
+
+@pytest.mark.parametrize(("code", "why", "make"), CASES.values(), ids=CASES)
+def test_refuses(code, why, make, federation):
+    usual = Norms(known=[0.1] * 8)
+    admitted, screening = screen(
+        federation, [federation.reply(0), make(federation)], parts=["charbonnier"], norms=usual
+    )
+    assert [reply.metadata.src_node_id for reply in admitted] == [100]
+    [refusal] = screening.refused
+    assert refusal.code == code
+    assert re.search(why, refusal.reason), refusal.reason
+    assert len(refusal.reason) <= 300
+    assert (refusal.client, refusal.node) == (("unknown", 0) if code == "unknown" else ("c1", 101))
+
+
+def test_a_second_reply_is_refused(federation):
+    admitted, screening = screen(federation, [federation.reply(0), federation.reply(0, loss=0.5)])
+    assert len(admitted) == 1
+    assert screening.refused == [
+        Refusal("c0", 100, "duplicate", "its node has already replied in this round")
+    ]
+
+
+def test_loss_parts_are_free_unless_named(federation):
+    replies = [federation.reply(0, parts={"own": 1.0}), federation.reply(1, parts={})]
+    assert len(screen(federation, replies)[0]) == 2
+
+
+def test_integer_arrays_need_only_their_form(federation):
+    federation.model["counter"] = np.asarray(2**40)
+    assert len(screen(federation, [federation.reply(0)])[0]) == 1
+
+
+def test_more_words_are_harmless(federation):
+    reply = federation.reply(0)
+    reply.content["more"] = ConfigRecord({"a": "b"})
+    assert len(screen(federation, [reply])[0]) == 1
+
+
+def test_norms_by_hand(make_federation):
+    federation = make_federation(2)
+    step = {name: array.copy() for name, array in federation.model.items()}
+    step["conv.bias"] += np.array([3, 0, 0, 0], np.float32)
+    step["scale"] = np.asarray(step["scale"] + np.float32(4))
+    _, screening = screen(federation, [federation.reply(0, arrays=step), federation.failure(1)])
+    assert screening.norms == {100: pytest.approx(5.0)}
+
+
+def test_norms_of_a_round_count_from_the_next(federation):
+    history = Norms(fewest=4)
+    replies = [
+        federation.reply(k, arrays=federation.arrays(k, size))
+        for k, size in enumerate([1e-2, 1e-2, 1e-2, 1.0])
+    ]
+    admitted, screening = screen(federation, replies, norms=history)
+    screening.close()
+    assert len(admitted) == 4
+    admitted, screening = screen(federation, list(reversed(replies)), norms=history)
+    assert [reply.metadata.src_node_id for reply in admitted] == [102, 101, 100]
+    [refusal] = screening.refused
+    assert (refusal.client, refusal.code) == ("c3", "norm")
+    assert set(screening.norms) == set(federation.clients)
+
+
+def test_usual_differences_between_clients_pass(make_federation):
+    # nine times the data, a tenth of the step, ten rounds
+    federation, history = make_federation(8), Norms()
+    for seed in range(10):
+        sizes = np.random.default_rng(seed).uniform(1e-3, 9e-3, 8)
+        replies = [federation.reply(k, arrays=federation.arrays(k, size)) for k, size in enumerate(sizes)]
+        admitted, screening = screen(federation, replies, norms=history)
+        screening.close()
+        assert len(admitted) == 8
+
+
+def test_works_for_a_resumed_run(federation):
+    giant = federation.reply(0, arrays=federation.arrays(0, 10.0))
+    first, _ = screen(federation, [giant], norms=Norms())
+    again, _ = screen(federation, [giant], norms=Norms(known=[0.1] * 8))
+    assert len(first) == 1
+    assert again == []
+
+
+def test_content_type_confusion(federation):
+    content = RecordDict(
+        {"arrays": MetricRecord({"a": 1}), "metrics": federation.reference, "about": ConfigRecord()}
+    )
+    admitted, screening = screen(federation, [federation.reply(0, content)])
+    assert admitted == []
+    assert [one.code for one in screening.refused] == ["report"]
