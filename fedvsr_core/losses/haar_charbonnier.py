@@ -11,8 +11,10 @@ from torch.autograd.function import once_differentiable
 
 from fedvsr_core.losses.charbonnier import subtract
 
-CACHED = 1 << 17
-"""Elements of a part that stays in a processor's cache through all steps on it."""
+CACHED = 1 << 19
+"""Most elements of a part: it stays in a processor's cache through all steps on it."""
+SHARE = 4
+"""A part is at most this fraction of the clips: what the steps on it take is then no more than the gradient takes."""
 
 Place = tuple[int, slice, slice, slice]
 """A part of (B, T, C, H, W): one clip, some frames, all channels, some rows."""
@@ -62,6 +64,7 @@ def _detail(
     halved = (batch, _half(frames) if over_time else frames, channels, _half(height), _half(width))
     low = output.new_empty(halved, dtype=torch.promote_types(output.dtype, torch.float32))
     gradient = low.new_empty(output.shape)
+    smoothing = low.new_tensor(norm**2 * eps)
     sums = []
     for place in _places(output):
         part = output[place].clone() if target is None else subtract(output[place], target[place])
@@ -69,7 +72,7 @@ def _detail(
         lowest = bands.flatten(0, -5)[0].unflatten(-1, (-1, 2))[..., 0]
         low[_halved(place, over_time)] = lowest
         lowest.zero_()  # adds no gradient, and a constant to the sum
-        roots = torch.mul(bands, bands).add_(norm**2 * eps).sqrt_()
+        roots = torch.addcmul(smoothing, bands, bands).sqrt_()
         sums.append(roots.sum() - lowest.numel() * norm * math.sqrt(eps))
         gradient[place] = _transpose(bands.div_(roots), part.shape, over_time)
     total, count = torch.stack(sums).sum() / norm, low.numel() * (7 if over_time else 3)
@@ -84,7 +87,9 @@ def _detail(
 def _places(x: Tensor) -> Iterator[Place]:
     """Parts with even numbers of frames and rows, but for the last ones of an odd axis."""
     batch, frames, channels, height, width = x.shape
-    size = CACHED if x.device.type == "cpu" else x.numel() // 8
+    size = x.numel() // SHARE
+    if x.device.type == "cpu":
+        size = min(size, CACHED)
     some_frames = max(2, size // (channels * height * width) // 2 * 2)
     some_rows = max(2, size // (2 * channels * width) // 2 * 2)
     for clip in range(batch):
@@ -141,19 +146,14 @@ def _as_complex(x: Tensor) -> Tensor:
 
 def _halves(x: Tensor, axis: int) -> Tensor:
     even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
-    halves = x.new_empty((2, *even.shape))
-    torch.add(even, odd, out=halves[0])
-    torch.sub(even, odd, out=halves[1])
-    return halves
+    signs = x.new_tensor([1, -1]).view(2, *[1] * even.ndim)
+    return torch.addcmul(even.unsqueeze(0), signs, odd.unsqueeze(0))  # even + odd, then even - odd
 
 
 def _whole(halves: Tensor, axis: int) -> Tensor:
-    shape = [2 * size if place == axis else size for place, size in enumerate(halves.shape[1:])]
-    whole = halves.new_empty(shape)
-    even, odd = whole.unflatten(axis, (-1, 2)).unbind(axis + 1)
-    torch.add(halves[0], halves[1], out=even)
-    torch.sub(halves[0], halves[1], out=odd)
-    return whole
+    low, high = halves.unsqueeze(axis + 2).unbind(0)
+    signs = halves.new_tensor([1, -1]).view(2, *[1] * (low.ndim - axis - 2))
+    return torch.addcmul(low, signs, high).flatten(axis, axis + 1)
 
 
 def _fold(x: Tensor, shape: torch.Size) -> Tensor:

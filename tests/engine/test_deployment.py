@@ -30,7 +30,8 @@ def run(tmp_path_factory, start_federation, app):
         to = ("--superlink", f"127.0.0.1:{port}", "--node-config", f'site="{name}" data-dir="{data}"')
         start(federation, name, "flower-supernode", *here, str(federation.free_port()), *to)
     overrides = "rounds=2 training.batch=2 data.frames=8 data.height=16 data.width=16"
-    return federation.submit(app, overrides=overrides, federation="").finish()
+    yield federation.submit(app, overrides=overrides, federation="").finish()
+    federation.close()  # idle nodes cost the other tests time
 
 
 def start(federation, name, *command):

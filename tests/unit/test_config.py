@@ -323,8 +323,12 @@ class TestResume:
         assert settings.run.resume == str(folder)
 
     def test_what_concerns_the_machine_may_change(self, folder):
-        settings = self.resume(folder, "run.keep=1 run.root=/elsewhere")
+        settings = self.resume(folder, "run.keep=1 run.root=/elsewhere cohort.timeout_s=7")
         assert (settings.run.keep, settings.run.root, settings.seed) == (1, "/elsewhere", 3)
+        assert settings.cohort.timeout_s == 7
+
+    def test_what_may_change_stays_unless_it_is_given(self, folder):
+        assert self.resume(folder, "cohort.timeout_s=7").run.keep == 9
 
     def test_the_original_run_config_may_be_repeated(self, folder):
         assert self.resume(folder, "seed=3 rounds=5", data="synthetic", strategy="fedavg").rounds == 5
@@ -335,6 +339,7 @@ class TestResume:
             ("seed=4 rounds=5", {"data": "synthetic", "strategy": "fedavg"}, "data.seed, seed"),
             ("seed=3 rounds=5", {"data": "synthetic", "strategy": "fedvsr"}, "loss.parts.high-frequency"),
             ("training.steps=7", {}, "training.steps"),
+            ("cohort.clients_per_round=1", {}, "cohort.clients_per_round"),
         ],
     )
     def test_it_cannot_become_another_run(self, folder, overrides, choices, changed):

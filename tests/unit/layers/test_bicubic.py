@@ -12,26 +12,27 @@ from fedvsr_core.layers.bicubic import bicubic_up
 SIZES = st.integers(1, 12)
 
 
-def as_frames(high):
-    """(1, 3, H, W) floats in [0, 1] to (H, W, 3) uint8, rounded as the metrics do."""
-    return (high.clamp(0, 1) * 255).round().to(torch.uint8)[0].permute(1, 2, 0).numpy()
+def noise(height, width, seed):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def distance(frame, scale, dtype):
+    """How far the layer is from the rounded numpy path, in grey levels; half of one is rounding."""
+    low = torch.from_numpy(frame).permute(2, 0, 1)[None].to(dtype) / 255
+    ours = (bicubic_up(low, scale)[0] * 255).clamp(0, 255).permute(1, 2, 0).numpy()
+    return abs(ours - degradation.bicubic_up(frame, scale)).max()
 
 
 @settings(deadline=None)
 @given(SIZES, SIZES, st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_it_equals_the_numpy_path_at_every_size(height, width, scale, seed):
-    frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    low = torch.from_numpy(frame).permute(2, 0, 1)[None].double() / 255
-    np.testing.assert_array_equal(as_frames(bicubic_up(low, scale)), degradation.bicubic_up(frame, scale))
+    assert distance(noise(height, width, seed), scale, torch.float64) <= 0.5 + 1e-9
 
 
-@pytest.mark.parametrize("size", [(24, 32), (37, 53), (64, 1), (2, 3)])
-def test_single_precision_is_enough_but_for_ties(size):
-    frame = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    low = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
-    difference = as_frames(bicubic_up(low, 4)).astype(int) - degradation.bicubic_up(frame, 4)
-    assert abs(difference).max() <= 1
-    assert (difference != 0).mean() < 1e-3
+@pytest.mark.parametrize("size", [(24, 32), (37, 53), (64, 1), (2, 3)], ids=str)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_single_precision_is_enough(size, scale):
+    assert distance(noise(*size, 1), scale, torch.float32) <= 0.5 + 1e-3
 
 
 def test_a_row_by_hand():

@@ -92,7 +92,7 @@ def test_gradient(shape, wavelet, levels):
 
 
 @settings(deadline=None, max_examples=40)
-@given(shape=SHAPES, levels=st.integers(1, 3), cached=st.sampled_from([1, 60, 1 << 17]))
+@given(shape=SHAPES, levels=st.integers(1, 3), cached=st.sampled_from([1, 60, 1 << 19]))
 def test_the_fast_haar_path_is_the_plain_one(shape, levels, cached):
     output, target = (clip.requires_grad_() for clip in clips(shape))
     plain, fast = HighFrequencyLoss(levels=levels), HighFrequencyLoss(levels=levels)
@@ -162,8 +162,7 @@ def test_memory_stays_below_twice_the_difference():
     held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
     assert len(events) > 10
     size = output.numel() * output.element_size()
-    small = 8 * haar_charbonnier.CACHED  # of the parts at work
-    assert size < held.max() < 2 * size + small + 1024
+    assert size < held.max() < 2.01 * size
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,10 @@ def trained(model):
 def test_untrained_it_is_bicubic(size, scale):
     frames = np.random.default_rng(0).integers(0, 256, (3, *size, 3), dtype=np.uint8)
     low = torch.from_numpy(frames).permute(0, 3, 1, 2)[None] / 255
-    model = Recurrent(width=4, blocks=1, scale=scale).double()
+    model = Recurrent(width=4, blocks=1, scale=scale)
     with torch.no_grad():
-        high = model(low.double()).clamp(0, 1)[0]
-    rounded = (high * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_array_equal(rounded, bicubic_up(frames, scale))
+        high = (model(low)[0] * 255).clamp(0, 255).permute(0, 2, 3, 1).numpy()
+    assert abs(high - bicubic_up(frames, scale)).max() <= 0.5 + 1e-3  # half a grey level is rounding
 
 
 def test_the_default_is_small():
