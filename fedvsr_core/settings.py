@@ -1,9 +1,10 @@
 """The shape of a whole configuration, checked before anything starts."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Component = dict[str, Any]
 """``_target_`` and its arguments; see `fedvsr_core.components`."""
@@ -85,6 +86,14 @@ class Run(_Section):
     root: str
     resume: str | None
     keep: int = Field(ge=0)
+
+    @field_validator("root", "resume")
+    @classmethod
+    def _is_absolute(cls, path: str | None) -> str | None:
+        # Flower starts the server in whatever folder its engine was started in.
+        if path is not None and not Path(path).expanduser().is_absolute():
+            raise ValueError(f"must be an absolute path, got '{path}'")
+        return path
 
 
 class Strategy(_Section):

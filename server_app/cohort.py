@@ -17,7 +17,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Cohort
-from server_app.exchange import Exchange
+from server_app.exchange import Exchange, last_line
 
 _log = logging.getLogger(__name__)
 
@@ -212,12 +212,6 @@ def warn_of_hidden_gpu(members: Iterable[Member]) -> None:
             " --federation-config 'client-resources-num-gpus=0.5 init-args-num-gpus=%d'",
             torch.cuda.device_count(),
         )
-
-
-def last_line(reason: str | None) -> str:
-    """What an error says, without its traceback."""
-    lines = (reason or "").replace("\\n", "\n").strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "no reason given"
 
 
 def _introduction(reply: Message, node: int) -> Member:

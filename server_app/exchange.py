@@ -54,3 +54,9 @@ class Exchange:
                 return
             if len(self.waiting) == before:
                 time.sleep(POLL_S)
+
+
+def last_line(reason: str | None) -> str:
+    """What an error says, without its traceback."""
+    lines = (reason or "").replace("\\n", "\n").strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "no reason given"

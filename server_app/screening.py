@@ -12,6 +12,7 @@ from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.reports import Report
 from fedvsr_core.flower.views import view
+from server_app.exchange import last_line
 from server_app.norms import Norms
 
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
@@ -111,7 +112,7 @@ class Screening:
             raise _RefusedError("duplicate", "its node has already replied in this round")
         self._replied.add(node)
         if reply.has_error():
-            raise _RefusedError("error", f"error {reply.error.code}: {_last_line(reply.error.reason)}")
+            raise _RefusedError("error", f"error {reply.error.code}: {last_line(reply.error.reason)}")
         if not reply.has_content():
             raise _RefusedError("error", "it has no content")
         self._check_report(reply, self._clients[node])
@@ -202,11 +203,6 @@ def _squared_distance(values: np.ndarray, reference: np.ndarray) -> float:
         )
         total += float(np.dot(difference, difference))
     return total
-
-
-def _last_line(text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return lines[-1] if lines else "no reason given"
 
 
 def _some(names: Collection[str]) -> str:

@@ -1,5 +1,6 @@
 """A digest of the code that trains, so that nobody aggregates what other code made."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -14,8 +15,13 @@ def code_digest() -> str:
 
     Computed once per process: what was imported stays imported when files change.
     """
+    return digest_of(code_folders())
+
+
+def digest_of(folders: Iterable[Path]) -> str:
+    """Digest of the Python files below some folders, by the folders' names."""
     digest = sha256()
-    for folder in code_folders():
+    for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             digest.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0".encode())
             digest.update(path.read_bytes() + b"\0")

@@ -67,14 +67,15 @@ def _detail(
     smoothing = low.new_tensor(norm**2 * eps)
     sums = []
     for place in _places(output):
-        part = output[place].clone() if target is None else subtract(output[place], target[place])
-        bands = _transform(part, over_time)
+        bands = _transform(_difference(output, target, place), over_time)
         lowest = bands.flatten(0, -5)[0].unflatten(-1, (-1, 2))[..., 0]
         low[_halved(place, over_time)] = lowest
         lowest.zero_()  # adds no gradient, and a constant to the sum
         roots = torch.addcmul(smoothing, bands, bands).sqrt_()
         sums.append(roots.sum() - lowest.numel() * norm * math.sqrt(eps))
-        gradient[place] = _transpose(bands.div_(roots), part.shape, over_time)
+        bands.div_(roots)
+        del roots
+        gradient[place] = _transpose(bands, gradient[place].shape, over_time)
     total, count = torch.stack(sums).sum() / norm, low.numel() * (7 if over_time else 3)
     if levels > 1:
         more, further, back = _detail(low.div_(norm), None, levels - 1, eps, over_time=over_time)
@@ -82,6 +83,10 @@ def _detail(
             gradient[place] += _spread(back[_halved(place, over_time)], gradient[place].shape, over_time)
         total, count = total + more, count + further
     return total, count, gradient
+
+
+def _difference(output: Tensor, target: Tensor | None, place: Place) -> Tensor:
+    return output[place].clone() if target is None else subtract(output[place], target[place])
 
 
 def _places(x: Tensor) -> Iterator[Place]:
@@ -121,13 +126,15 @@ def _transform(part: Tensor, over_time: bool) -> Tensor:
             part = torch.cat([part, part.narrow(axis, part.shape[axis] - 1, 1)], dim=axis)
     part = part.contiguous()
     _as_complex(part).mul_(1 - 1j)
-    bands = _halves(part, 2)
-    return _halves(bands, 1) if over_time else bands
+    part = _halves(part, 2)
+    return _halves(part, 1) if over_time else part
 
 
 def _transpose(bands: Tensor, shape: torch.Size, over_time: bool) -> Tensor:
     """The transpose of `_transform`, over its norm; what went to a repeated sample goes to the original."""
-    whole = _whole(_whole(bands, 1) if over_time else bands, 2)
+    if over_time:
+        bands = _whole(bands, 1)
+    whole = _whole(bands, 2)
     _as_complex(whole).mul_((1 + 1j) / math.sqrt(8 if over_time else 4))
     return _fold(whole, shape)
 

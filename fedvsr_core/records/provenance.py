@@ -6,11 +6,16 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import torch
+
+from fedvsr_core.flower.code import PACKAGES as PACKAGES_THAT_TRAIN
+from fedvsr_core.flower.code import code_digest, digest_of
 
 PACKAGES = ("fedvsr", "flwr", "torch", "torchvision", "numpy", "opencv-python-headless", "safetensors")
 
@@ -51,13 +56,29 @@ def command(run_config: Mapping[str, Any]) -> str:
 
 
 def commit() -> str | None:
-    """The git commit of this source tree, with ``+changes`` if files differ; None if it isn't in git."""
-    folder = Path(__file__).parent
-    # An installed copy may lie inside an unrelated repository, so ask whether git knows this very file.
-    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+    """The git commit of the code that runs, with ``+changes`` if files differ; None if it isn't in git.
+
+    Flower runs a copy of the app. If the project is installed from a checkout, and the code is the same
+    there, it is that checkout's commit.
+    """
+    for folder in filter(None, (Path(__file__).parent, _same_in_checkout())):
+        # An installed copy may lie inside an unrelated repository, so ask whether git knows this very file.
+        if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is not None:
+            changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+            return f"{_git(folder, 'rev-parse', 'HEAD')}{'+changes' if changes else ''}"
+    return None
+
+
+def _same_in_checkout() -> Path | None:
+    """This folder in the checkout that the project is installed from, if that holds the code that runs."""
+    try:
+        origin = json.loads(distribution("fedvsr").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return f"{_git(folder, 'rev-parse', 'HEAD')}{'+changes' if changes else ''}"
+    root = Path(url2pathname(urlsplit(origin.get("url", "")).path))
+    if "url" not in origin or digest_of(root / name for name in PACKAGES_THAT_TRAIN) != code_digest():
+        return None
+    return root / "fedvsr_core" / "records"
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -5,14 +5,17 @@ import json
 import platform
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from flwr.common.config import parse_config_args
 
+from fedvsr_core.flower.code import PACKAGES
 from fedvsr_core.records import provenance as module
 from fedvsr_core.records.provenance import command, commit, provenance
 
@@ -70,6 +73,7 @@ def git(folder: Path, *arguments: str) -> str:
 def test_the_commit_is_that_of_this_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "provenance.py"
     monkeypatch.setattr(module, "__file__", str(copy))
+    monkeypatch.setattr(module, "_same_in_checkout", lambda: None)
     copy.write_text("one\n")
     assert commit() is None, "not in a repository"
     git(tmp_path, "init", "--quiet")
@@ -82,3 +86,19 @@ def test_the_commit_is_that_of_this_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert commit() == f"{head}+changes"
     monkeypatch.setenv("PATH", "")
     assert commit() is None, "no git on this machine"
+
+
+def test_a_copy_has_the_commit_of_the_checkout_with_the_same_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PACKAGES:
+        shutil.copytree(Path(__file__).parents[3] / name, tmp_path / name)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "one")
+    origin = json.dumps({"url": tmp_path.as_uri(), "dir_info": {"editable": True}})
+    monkeypatch.setattr(module, "distribution", lambda _: SimpleNamespace(read_text=lambda _: origin))
+    monkeypatch.setattr(module, "__file__", str(tmp_path.parent / "provenance.py"))
+    assert commit() == git(tmp_path, "rev-parse", "HEAD")
+    (tmp_path / "client_app" / "app.py").write_text("other code\n")
+    assert commit() is None, "it isn't the code that runs"
