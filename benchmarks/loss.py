@@ -3,8 +3,9 @@
     python benchmarks/loss.py                 # two threads; JSON to stdout
     pip install ptwt                          # for its row, otherwise null
 
-Every way is timed in turn, many times over, so that whatever else the machine does falls on all alike. `ratios` are
-of medians: `to-charbonnier` is ours over plain Charbonnier (goal: at most 2.2), `to-ours` the others over ours.
+Every way is timed in turn, many times over, so that whatever else the machine does falls on all alike. Ratios
+are of medians: `to-charbonnier` is ours over plain Charbonnier (goal: at most 2.2), `to-ours` the others over
+ours.
 `step-share` is the part of a training step that the whole objective takes, by model.
 """
 
@@ -54,8 +55,7 @@ def dense_matrices(output: Tensor, target: Tensor) -> Tensor:
         matrix = haar_matrix(bands.shape[axis])
         bands = torch.tensordot(bands, matrix, dims=([axis], [1])).movedim(-1, axis)
     frames, height, width = (bands.shape[axis] // 2 for axis in (1, 3, 4))
-    split = [bands.split((size, size), axis) for size, axis in ((frames, 1),)][0]
-    cut = [row for half in split for row in half.split((height, height), 3)]
+    cut = [row for half in bands.split((frames, frames), 1) for row in half.split((height, height), 3)]
     return of_bands([band for row in cut for band in row.split((width, width), 4)][1:])
 
 
@@ -112,7 +112,8 @@ def time_losses(shape: tuple[int, ...], repeats: int) -> dict[str, object]:
         "milliseconds": medians,
         "fastest-milliseconds": {name: min(times[1:]) * 1e3 for name, times in seconds.items()},
         "to-charbonnier": ours / medians["charbonnier"],
-        "to-ours": {name: taken / ours for name, taken in medians.items()} | {"ptwt": medians.get("ptwt", 0) / ours or None},
+        "to-ours": {name: taken / ours for name, taken in medians.items()}
+        | {"ptwt": medians.get("ptwt", 0) / ours or None},
         "values": values,
     }
 

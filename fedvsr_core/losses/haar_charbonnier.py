@@ -14,7 +14,7 @@ from fedvsr_core.losses.charbonnier import subtract
 CACHED = 1 << 19
 """Most elements of a part: it stays in a processor's cache through all steps on it."""
 SHARE = 4
-"""A part is at most this fraction of the clips: what the steps on it take is then no more than the gradient takes."""
+"""A part is at most this fraction of the clips, so that the steps on it take no more than the gradient."""
 
 Place = tuple[int, slice, slice, slice]
 """A part of (B, T, C, H, W): one clip, some frames, all channels, some rows."""
