@@ -76,13 +76,13 @@ class Run:
                 self.fail(f"waited for {what}, in vain")
             time.sleep(0.01)
 
-    def finish(self, expected=COMPLETED):
+    def finish(self, expected=COMPLETED, limit_s=LIMIT_S):
         """Wait for the end and check that it's the expected one; returns the run."""
-        end = time.monotonic() + LIMIT_S
+        end = time.monotonic() + limit_s
         self._pause()
         while not (seen := self.status())["status"].startswith("finished"):
             if time.monotonic() > end:
-                self.fail(f"the run didn't end in {LIMIT_S} s")
+                self.fail(f"the run didn't end in {limit_s} s")
             self._pause()
         if seen["status"] != expected:
             self.fail(f"the run must be {expected}, is {seen['status']} {seen.get('status-details')}")
