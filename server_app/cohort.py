@@ -9,12 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from flwr.app import Message, MessageType, RecordDict
+from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
 from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.records import records_of
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Cohort
 from server_app.exchange import Exchange, last_line
@@ -218,7 +219,8 @@ def _introduction(reply: Message, node: int) -> Member:
     if reply.has_error():
         raise FederationError(last_line(reply.error.reason))
     try:
-        words, numbers = reply.content.config_records[keys.ABOUT], reply.content.metric_records[keys.METRICS]
+        words = records_of(reply.content, ConfigRecord)[keys.ABOUT]
+        numbers = records_of(reply.content, MetricRecord)[keys.METRICS]
         code, of = str(words[keys.CODE]), int(float(numbers[keys.NUM_CLIENTS]))  # type: ignore[arg-type]
         member = Member(str(words[keys.CLIENT]), node, str(words[keys.DEVICE]), of or None)
         if len(member.client) > LONGEST_NAME:

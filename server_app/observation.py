@@ -4,12 +4,13 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from flwr.app import Message
+from flwr.app import ArrayRecord, Message
 
 from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes
+from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.reports import Report
 from server_app.cohort import check_code
 
@@ -43,7 +44,9 @@ class Observation:
                 if any(sign in (reply.error.reason or "") for sign in _DEAD_WORKER):
                     self._dead = reply.error.reason
             else:
-                self._bytes_up += sum(size_bytes(record) for record in reply.content.array_records.values())
+                arrays = records_of(reply.content, ArrayRecord)
+                self._bytes_up += sum(map(size_bytes, arrays.values()))
+                del arrays
             yield reply
             del reply
 

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message
+from flwr.app import Array, ArrayRecord, Message, MetricRecord
 
 from fedvsr_core.aggregation.bounds import LIMIT, within
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower import keys
+from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.reports import Report
 from fedvsr_core.flower.views import view
 from server_app.exchange import last_line
@@ -116,7 +117,7 @@ class Screening:
         if not reply.has_content():
             raise _RefusedError("error", "it has no content")
         self._check_report(reply, self._clients[node])
-        records = reply.content.array_records
+        records = records_of(reply.content, ArrayRecord)
         if set(records) != {keys.ARRAYS}:
             raise _RefusedError(
                 "names", f"it must carry one ArrayRecord, '{keys.ARRAYS}', got {_some(records)}"
@@ -147,7 +148,7 @@ class Screening:
             raise _RefusedError("report", "its steps, seconds or memory make no sense")
         if max(map(len, (report.device, report.code, report.batches))) > _LONGEST_WORD:
             raise _RefusedError("report", f"it has words of more than {_LONGEST_WORD} letters")
-        metrics = reply.content.metric_records
+        metrics = records_of(reply.content, MetricRecord)
         extra = (
             set(metrics[keys.METRICS]) - _NUMBERS - {keys.LOSS_PART_PREFIX + name for name in report.parts}
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from fedvsr_core.flower import keys
+from fedvsr_core.flower.records import records_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Report:
             KeyError: If a record or an entry is missing.
             TypeError: If an entry has another type than the report's.
         """
-        numbers, words = content.metric_records[keys.METRICS], content.config_records[keys.ABOUT]
+        numbers = records_of(content, MetricRecord)[keys.METRICS]
+        words = records_of(content, ConfigRecord)[keys.ABOUT]
 
         def number(key: str) -> int | float:
             value = numbers[key]

@@ -17,6 +17,7 @@ from fedvsr_core.aggregation.bounds import LIMIT, within
 from fedvsr_core.errors import AggregationError, ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.views import view
 
 _log = logging.getLogger(__name__)
@@ -171,8 +172,8 @@ class RoundStrategy(Strategy):
     def _read(self, reply: Message) -> Update:
         if not reply.has_content():
             raise AggregationError(f"it failed: {reply.error if reply.has_error() else 'no content'}")
-        arrays = _the_one(reply.content.array_records, keys.ARRAYS, "ArrayRecord")
-        metrics = _the_one(reply.content.metric_records, keys.METRICS, "MetricRecord")
+        arrays = _the_one(records_of(reply.content, ArrayRecord), keys.ARRAYS, "ArrayRecord")
+        metrics = _the_one(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord")
         model = arrays if self._global is None else self._global  # some aggregate without having configured
         expected = _floating(model)
         received = _floating(arrays)

@@ -38,7 +38,7 @@ def test_the_time_is_now(tmp_path: Path) -> None:
     assert before <= name.removesuffix("-fedvsr") <= datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
 
 
-@pytest.mark.parametrize("path", ["runs", "./runs", "~/runs", ""])
+@pytest.mark.parametrize("path", ["runs", "./runs", ""])
 def test_relative_paths_are_refused(path: str) -> None:
     for make in (lambda: RunDir.create(path, ["fedvsr"]), lambda: RunDir.open(path)):
         with pytest.raises(ConfigurationError, match=f"must be an absolute path, got '{path}'"):
