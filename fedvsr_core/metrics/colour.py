@@ -4,10 +4,15 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from fedvsr_core.errors import ShapeError
 
 Channel = Literal["rgb", "y"]
+
+
+_LUMA = (65.481, 128.553, 24.966)
 
 
 def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -21,7 +26,7 @@ def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     Returns:
         Y in [16, 235], shape (...).
     """
-    return np.asarray(rgb @ np.array([65.481, 128.553, 24.966]) / 255 + 16)
+    return np.asarray(rgb @ np.array(_LUMA) / 255 + 16)
 
 
 def channels(frame: npt.NDArray[np.uint8], channel: Channel) -> npt.NDArray[np.float64]:
@@ -37,6 +42,24 @@ def channels(frame: npt.NDArray[np.uint8], channel: Channel) -> npt.NDArray[np.f
     Raises:
         ShapeError: If there is no such channel.
     """
+    _check(channel)
+    return luma(frame)[..., None] if channel == "y" else frame.astype(np.float64)
+
+
+def tensor_channels(frames: Tensor, channel: Channel) -> Tensor:
+    """The same for a batch of frames in torch: uint8 (N, H, W, 3) -> float64 (N, C, H, W).
+
+    Raises:
+        ShapeError: If there is no such channel.
+    """
+    _check(channel)
+    planes = frames.permute(0, 3, 1, 2).to(torch.float64)
+    if channel == "rgb":
+        return planes
+    weights = torch.tensor(_LUMA, dtype=torch.float64, device=frames.device)
+    return (planes * weights.view(1, 3, 1, 1)).sum(1, keepdim=True) / 255 + 16
+
+
+def _check(channel: str) -> None:
     if channel not in get_args(Channel):
         raise ShapeError(f"channel must be one of {', '.join(get_args(Channel))}, got {channel!r}")
-    return luma(frame)[..., None] if channel == "y" else frame.astype(np.float64)

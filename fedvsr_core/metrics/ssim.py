@@ -1,24 +1,32 @@
 """Structural similarity."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import cv2
 import numpy as np
-import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.metrics.colour import Channel
-from fedvsr_core.metrics.per_frame import Planes, Scores, score_frames
+from fedvsr_core.metrics.per_frame import Frames, Planes, Scores, score_frames, score_on_device
 
 _RADIUS = 5
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
 
+Values = TypeVar("Values", Planes, Tensor)
+
 
 def ssim(
-    output: npt.NDArray[np.uint8],
-    target: npt.NDArray[np.uint8],
+    output: Frames,
+    target: Frames,
     *,
     channel: Channel = "rgb",
     border: int = 0,
+    device: torch.device | None = None,
 ) -> float | Scores:
     """Compare frames by the structural similarity of their 11 x 11 neighbourhoods.
 
@@ -31,6 +39,7 @@ def ssim(
         target: The same for the ground truth.
         channel: ``rgb``, or ``y`` for BT.601 luma.
         border: Pixels cut off on all four sides first.
+        device: Computes batches of frames in torch there, to the same values; None: numpy.
 
     Returns:
         A number for a frame, an array (T,) for a clip; 1 for identical frames.
@@ -40,25 +49,52 @@ def ssim(
 
     Source: Wang et al., IEEE TIP 2004, eq. 13.
     """
-    return score_frames(_ssim, output, target, channel=channel, border=border)
+    if device is None:
+        return score_frames(_ssim, output, target, channel=channel, border=border)
+    return score_on_device(_ssim_batch, output, target, channel=channel, border=border, device=device)
 
 
 def _ssim(output: Planes, target: Planes) -> float:
-    if min(output.shape[:2]) <= 2 * _RADIUS:
-        raise ShapeError(
-            f"SSIM needs at least 11x11 pixels inside the border, got {output.shape[1]}x{output.shape[0]}"
-        )
-    mean_o, mean_t = _smooth(output), _smooth(target)
+    _check(output.shape[0], output.shape[1])
+    return float(_similarity(output, target, _smooth).mean())
+
+
+def _ssim_batch(output: Tensor, target: Tensor) -> Tensor:
+    _check(output.shape[-2], output.shape[-1])
+    return _similarity(output, target, _smooth_batch).mean((1, 2, 3))
+
+
+def _similarity(output: Values, target: Values, smooth: Callable[[Values], Values]) -> Values:
+    """The map of eq. 13."""
+    mean_o, mean_t = smooth(output), smooth(target)
     squares, product = mean_o**2 + mean_t**2, mean_o * mean_t
-    variances = _smooth(output**2 + target**2) - squares
-    covariance = _smooth(output * target) - product
-    similarity = (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
-    return float(similarity.mean())
+    variances = smooth(output**2 + target**2) - squares
+    covariance = smooth(output * target) - product
+    return (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
 
 
 def _smooth(planes: Planes) -> Planes:
     """Gaussian mean of each window inside the frame: (H, W, C) -> (H - 10, W - 10, C)."""
-    weights = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * 1.5**2))
-    weights /= weights.sum()
-    smooth = np.asarray(cv2.sepFilter2D(planes, cv2.CV_64F, weights, weights), np.float64)
+    smooth = np.asarray(cv2.sepFilter2D(planes, cv2.CV_64F, _weights(), _weights()), np.float64)
     return smooth.reshape(planes.shape)[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+
+
+def _smooth_batch(planes: Tensor) -> Tensor:
+    """The same: (N, C, H, W) -> (N, C, H - 10, W - 10)."""
+    weights = torch.from_numpy(_weights()).to(planes.device)
+    rows = F.conv2d(planes.flatten(0, 1)[:, None], weights.view(1, 1, -1, 1))
+    return F.conv2d(rows, weights.view(1, 1, 1, -1)).view(*planes.shape[:2], *_inside(planes.shape[2:]))
+
+
+def _inside(size: Sequence[int]) -> tuple[int, ...]:
+    return tuple(length - 2 * _RADIUS for length in size)
+
+
+def _weights() -> Planes:
+    weights = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * 1.5**2))
+    return np.asarray(weights / weights.sum())
+
+
+def _check(height: int, width: int) -> None:
+    if min(height, width) <= 2 * _RADIUS:
+        raise ShapeError(f"SSIM needs at least 11x11 pixels inside the border, got {width}x{height}")
