@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fedvsr_core.data.clips import Frames
 from fedvsr_core.data.frames import Frame
-from fedvsr_core.data.resampling import reflected
 from fedvsr_core.models.contract import VideoModel
 
 CONTEXT = 4
@@ -51,12 +50,9 @@ def _windows(frames: Iterable[Frame], chunk: int) -> Iterator[tuple[list[Frame],
 
 @torch.inference_mode()
 def _restore(model: VideoModel, low: Frames, device: torch.device) -> Tensor:
-    """Run the network: (T, H, W, 3) -> (T, 3, sH, sW); too few frames for it are continued by reflection."""
-    needs = model.needs
-    length = max(len(low), needs.min_frames)
-    times = reflected(np.arange(length + -length % needs.frames_multiple), len(low))
-    clip = torch.from_numpy(low[times]).to(device).permute(0, 3, 1, 2)[None].float() / 255
-    return model(clip)[0, : len(low)]  # type: ignore[no-any-return]
+    """Run the network: (T, H, W, 3) -> (T, 3, sH, sW)."""
+    clip = torch.from_numpy(low).to(device).permute(0, 3, 1, 2)[None].float() / 255
+    return model(clip)[0]  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()

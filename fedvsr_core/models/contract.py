@@ -1,10 +1,14 @@
 """What every video super-resolution network promises."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from fedvsr_core.errors import ShapeError
 
@@ -29,22 +33,40 @@ class SizeNeeds:
 class VideoModel(nn.Module):
     """Base of all networks: checks the clip, pads it to the declared needs, restores it and crops the result.
 
-    Class attributes:
+    Attributes:
         scale: Upscaling factor of height and width.
         needs: Clip sizes that `restore` takes.
-        unused_parameters: Names of parameters that the published architecture has but never uses.
+        unused_parameters: Names of parameters that the published architecture has but never uses. They get no
+            gradient, and don't travel.
+        constants: Names of floating-point buffers that never change. They don't travel.
+        late: Words; parameters whose name contains one of them are pretrained, and may start to learn later
+            than the others and with smaller steps (the setting ``flow``).
+        weights_licence: Licence under which the authors publish weights for this network.
+        checkpointing: Whether `part` forgets activations and computes them again for the gradient.
     """
 
     scale: int = 4
     needs: SizeNeeds = SizeNeeds()
     unused_parameters: frozenset[str] = frozenset()
+    constants: frozenset[str] = frozenset()
+    late: tuple[str, ...] = ()
+    weights_licence: str = "unknown; ask whoever made them"
+    checkpointing: bool = False
 
     @abstractmethod
     def restore(self, low: Tensor) -> Tensor:
         """Upscale a clip whose size meets `needs`; (B, T, 3, H, W) -> (B, T, 3, sH, sW)."""
 
+    @staticmethod
+    def rename_official(name: str) -> str:
+        """Our name of a weight, from the one that a published checkpoint of any family gives it."""
+        return name
+
     def forward(self, low: Tensor) -> Tensor:
         """Upscale a clip.
+
+        Where the network needs more, the edge of the frames is repeated and the clip continued by reflection;
+        what that adds is cut off again.
 
         Args:
             low: Low-resolution clip (B, T, 3, H, W), RGB in [0, 1].
@@ -53,22 +75,43 @@ class VideoModel(nn.Module):
             The clip at ``scale`` times the height and width, (B, T, 3, sH, sW), not clamped.
 
         Raises:
-            ShapeError: If ``low`` isn't five-dimensional with three channels, or has too few frames.
+            ShapeError: If ``low`` isn't five-dimensional with three channels, or is empty.
         """
-        if low.ndim != 5 or low.shape[2] != 3:
+        if low.ndim != 5 or low.shape[2] != 3 or not low.numel():
             raise ShapeError(f"a clip must have shape (B, T, 3, H, W), got {tuple(low.shape)}")
         frames, height, width = low.shape[1], *low.shape[3:]
-        if frames < self.needs.min_frames or frames % self.needs.frames_multiple:
-            raise ShapeError(
-                f"{type(self).__name__} takes clips of at least {self.needs.min_frames} frames in multiples"
-                f" of {self.needs.frames_multiple}, got {frames}; change training.window or drop the clip"
-            )
-        bottom, right = self._missing(height), self._missing(width)
+        more = _missing(frames, self.needs.min_frames, self.needs.frames_multiple)
+        bottom, right = (_missing(size, self.needs.minimum, self.needs.multiple) for size in (height, width))
+        if more:
+            low = low[:, _reflected(frames + more, frames, low.device)]
         if bottom or right:
             padded = F.pad(low.flatten(0, 1), (0, right, 0, bottom), mode="replicate")
             low = padded.view(*low.shape[:2], *padded.shape[1:])
-        return self.restore(low)[..., : self.scale * height, : self.scale * width]
+        return self.restore(low)[:, :frames, :, : self.scale * height, : self.scale * width]
 
-    def _missing(self, size: int) -> int:
-        wanted = max(size, self.needs.minimum)
-        return wanted + -wanted % self.needs.multiple - size
+    def part(self, function: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401 (what the part returns)
+        """Call a part of the network; with `checkpointing`, only its inputs are kept for the gradient.
+
+        Args:
+            function: A module, or a function that calls some.
+            inputs: Its tensors.
+        """
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(function, *inputs, use_reentrant=False)
+        return function(*inputs)
+
+    def late_parameters(self) -> list[str]:
+        """Names of the parameters that `late` stands for."""
+        return [name for name, _ in self.named_parameters() if any(word in name for word in self.late)]
+
+
+def _missing(size: int, minimum: int, multiple: int) -> int:
+    wanted = max(size, minimum)
+    return wanted + -wanted % multiple - size
+
+
+def _reflected(length: int, frames: int, device: torch.device) -> Tensor:
+    """Frame numbers 0 .. length-1 reflected into 0 .. frames-1, the last frame not repeated."""
+    period = max(2 * (frames - 1), 1)
+    index = torch.arange(length, device=device) % period
+    return torch.where(index < frames, index, period - index)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.models.contract import SizeNeeds, VideoModel
@@ -47,7 +48,17 @@ def test_the_padding_repeats_the_edge():
 
 
 @pytest.mark.parametrize(
-    "shape", [(3, 4, 4), (2, 3, 4, 4), (1, 2, 1, 4, 4), (1, 2, 4, 4, 3), (1, 1, 2, 3, 4, 4)]
+    "shape",
+    [
+        (3, 4, 4),
+        (2, 3, 4, 4),
+        (1, 2, 1, 4, 4),
+        (1, 2, 4, 4, 3),
+        (1, 1, 2, 3, 4, 4),
+        (1, 0, 3, 4, 4),
+        (1, 2, 3, 0, 4),
+    ],
+    ids=str,
 )
 def test_what_is_no_clip(shape):
     with pytest.raises(ShapeError, match=r"^a clip must have shape \(B, T, 3, H, W\), got \("):
@@ -55,16 +66,65 @@ def test_what_is_no_clip(shape):
 
 
 @pytest.mark.parametrize(
-    ("frames", "sound"), [(1, False), (2, False), (3, False), (4, True), (5, False), (6, True)]
+    ("frames", "seen"),
+    [
+        (1, [0, 0, 0, 0]),
+        (2, [0, 1, 0, 1]),
+        (3, [0, 1, 2, 1]),
+        (4, [0, 1, 2, 3]),
+        (5, [0, 1, 2, 3, 4, 3]),
+        (6, [0, 1, 2, 3, 4, 5]),
+    ],
+    ids=str,
 )
-def test_frames_that_a_network_takes(frames, sound):
-    model, low = Nearest(SizeNeeds(min_frames=4, frames_multiple=2)), torch.zeros(1, frames, 3, 2, 2)
-    if sound:
-        assert model(low).shape[1] == frames
-    else:
-        sentence = f"^Nearest takes clips of at least 4 frames in multiples of 2, got {frames}; change"
-        with pytest.raises(ShapeError, match=sentence):
-            model(low)
+def test_clips_with_too_few_frames_are_reflected_and_cut(frames, seen):
+    model = Nearest(SizeNeeds(min_frames=4, frames_multiple=2))
+    low = torch.arange(float(frames)).view(1, frames, 1, 1, 1).expand(2, frames, 3, 2, 2)
+    high = model(low)
+    assert model.seen[0, :, 0, 0, 0].tolist() == seen
+    assert high[1, :, 0, 0, 0].tolist() == list(range(frames))
+
+
+class Square(VideoModel):
+    """A part that counts how often it is computed."""
+
+    late = ("slow",)
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.slowly = nn.Conv2d(3, 3, 1)
+        self.fast = nn.Conv2d(3, 3, 1)
+
+    def square(self, x):
+        self.calls += 1
+        return x * x
+
+    def restore(self, low):
+        return self.part(self.square, self.slowly(low.flatten(0, 1)))[None]
+
+
+@pytest.mark.parametrize(
+    ("checkpointing", "training", "calls"), [(False, True, 1), (True, True, 2), (True, False, 1)]
+)
+def test_checkpointing_computes_twice_and_changes_nothing(checkpointing, training, calls):
+    torch.manual_seed(0)
+    model, low = Square(), torch.rand(1, 1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    expected = (model.slowly(low[0]) ** 2).sum()
+    gradient = torch.autograd.grad(expected, model.slowly.weight)[0]
+    model.scale, model.checkpointing = 1, checkpointing
+    with torch.set_grad_enabled(training):
+        total = model(low).sum()
+    if training:
+        total.backward()
+        torch.testing.assert_close(model.slowly.weight.grad, gradient)
+    torch.testing.assert_close(total, expected)
+    assert model.calls == calls
+
+
+def test_late_parameters_by_a_word_in_their_name():
+    assert Square().late_parameters() == ["slowly.weight", "slowly.bias"]
+    assert Nearest(SizeNeeds()).late_parameters() == []
 
 
 def test_a_network_must_say_how_it_restores():
