@@ -1,0 +1,83 @@
+"""BasicVSR: bidirectional propagation with flow-warped states.
+
+Source: Chan et al., "BasicVSR: The Search for Essential Components in Video Super-Resolution and Beyond",
+CVPR 2021. Written from the paper; state-dict keys are those of BasicSR (Apache-2.0), and `rename_official`
+maps those of mmediting and mmagic (Apache-2.0), whose weights load as well.
+"""
+
+import re
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.layers import spynet
+from fedvsr_core.layers.residual import Trunk
+from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
+from fedvsr_core.layers.upsample import bilinear_up, upsample, upsampling_layers
+from fedvsr_core.layers.warp import flow_warp
+from fedvsr_core.models.contract import VideoModel
+
+
+class BasicVSR(VideoModel):
+    """Upscales four times; any size, from one frame on.
+
+    Args:
+        num_feat: Channels of the states; 64 in the paper.
+        num_block: Residual blocks of each direction; 30 in the paper.
+
+    Raises:
+        ConfigurationError: If an argument is smaller than one.
+    """
+
+    constants = frozenset({"spynet.mean", "spynet.std"})
+    late = ("spynet",)
+    weights_licence = "Apache-2.0 (BasicSR, mmediting and mmagic)"
+
+    def __init__(self, *, num_feat: int, num_block: int) -> None:
+        super().__init__()
+        if min(num_feat, num_block) < 1:
+            raise ConfigurationError(
+                f"num_feat and num_block must be at least 1, got {num_feat} and {num_block}"
+            )
+        self.num_feat = num_feat
+        self.spynet = SpyNet()
+        self.backward_trunk = Trunk(num_feat + 3, num_feat, num_block)
+        self.forward_trunk = Trunk(num_feat + 3, num_feat, num_block)
+        self.fusion = nn.Conv2d(2 * num_feat, num_feat, 1)
+        self.upconv1, self.upconv2, self.conv_hr, self.conv_last = upsampling_layers(num_feat)
+
+    @staticmethod
+    def rename_official(name: str) -> str:
+        """BasicSR's name of a weight, from mmagic's."""
+        name = re.sub(r"^(backward|forward)_resblocks\.", r"\1_trunk.", name)
+        name = re.sub(r"^upsample(\d)\.upsample_conv\.", r"upconv\1.", name)
+        return spynet.rename_official(name)
+
+    def restore(self, low: Tensor) -> Tensor:
+        """Upscale a clip; see `VideoModel.restore`."""
+        frames = low.unbind(1)  # T of (B, 3, H, W)
+        backward_flows, forward_flows = neighbour_flows(self.spynet, low)
+        future = self._propagate(self.backward_trunk, frames[::-1], backward_flows.flip(1))[::-1]
+        past = self._propagate(self.forward_trunk, frames, forward_flows)
+        high = [
+            self.part(self._reconstruct, *features) for features in zip(frames, future, past, strict=True)
+        ]
+        return torch.stack(high, dim=1)
+
+    def _propagate(self, trunk: Trunk, frames: tuple[Tensor, ...], flows: Tensor) -> list[Tensor]:
+        """Visit frames in order; ``flows[:, k]`` leads from frame k+1 back to frame k."""
+        batch, _, height, width = frames[0].shape
+        state, states = frames[0].new_zeros(batch, self.num_feat, height, width), list[Tensor]()
+        for visit, frame in enumerate(frames):
+            if visit:
+                state = flow_warp(state, flows[:, visit - 1])
+            state = self.part(trunk, torch.cat([frame, state], dim=1))
+            states.append(state)
+        return states
+
+    def _reconstruct(self, frame: Tensor, future: Tensor, past: Tensor) -> Tensor:
+        fused = F.leaky_relu(self.fusion(torch.cat([future, past], dim=1)), 0.1)
+        residual = upsample(fused, self.upconv1, self.upconv2, self.conv_hr, self.conv_last)
+        return residual + bilinear_up(frame)
