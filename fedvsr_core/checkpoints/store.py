@@ -134,12 +134,13 @@ def read(path: Path) -> ModelFile:
     )
 
 
-def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, shown: int | None = _SHOWN) -> None:
     """Compare weights with the state dict of the model they are meant for.
 
     Args:
         state: The weights.
         own: The model's state dict.
+        shown: Most names of a kind that the message lists, or None for all.
 
     Raises:
         CheckpointError: If names are missing or unexpected, or shapes differ; lists them.
@@ -154,14 +155,14 @@ def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
         "unexpected": [name for name in state if name not in own],
         "of another shape": shapes,
     }
-    found = [f"{_some(names)} {what}" for what, names in problems.items() if names]
+    found = [f"{_some(names, shown)} {what}" for what, names in problems.items() if names]
     if found:
         raise CheckpointError(f"the weights must fit the model, but there are {'; '.join(found)}")
 
 
-def _some(names: Collection[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(list(names)[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+def _some(names: Collection[str], shown: int | None) -> str:
+    rest = len(names) - (len(names) if shown is None else shown)
+    return ", ".join(list(names)[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _settings(text: str, path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from fedvsr_core.cli.federation import run, stop
+from fedvsr_core.cli.import_checkpoint import import_checkpoint
 from fedvsr_core.cli.report import report
 from fedvsr_core.cli.upscale import upscale
 from fedvsr_core.errors import FedVSRError
@@ -29,3 +30,4 @@ app.command()(run)
 app.command()(stop)
 app.command()(report)
 app.command()(upscale)
+app.command()(import_checkpoint)

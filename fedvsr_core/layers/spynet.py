@@ -25,8 +25,12 @@ class SpyNet(nn.Module):
     """Flow between two images, from coarse to fine; 1.44 M parameters.
 
     Images of any size are stretched, not padded, to multiples of 32.
+
+    Attributes:
+        weights_licence: Licence under which weights are published.
     """
 
+    weights_licence = "Apache-2.0, as part of BasicSR and mmediting"
     mean: Tensor
     std: Tensor
 
