@@ -53,9 +53,6 @@ def import_checkpoint(
         used, licence = load_network(network, source, entry), network.weights_licence
         state = network.state_dict()
     save_model(target, state, settings, source=source.name, source_sha256=sha256_of(source))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    typer.echo(
-        f"{target}: {parameters:,} parameters of '{model}', from {used or 'the tensors'} of '{source}'"
-    )
+    typer.echo(f"{target}: '{model}', {len(state)} tensors, from {used or 'the tensors'} of '{source}'")
     typer.echo(f"sha256 {sha256_of(target)}")
     typer.echo(f"weights published for this network: {licence}")
