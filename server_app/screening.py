@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord
 
-from fedvsr_core.aggregation.bounds import LIMIT, within
+from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
@@ -90,8 +90,8 @@ class Screening:
                 self._check(reply, node)
             except _RefusedError as refused:
                 self._note(node, refused.code, str(refused))
-                continue
-            yield reply
+            else:
+                yield reply
             del reply  # the next one may be as large
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class Screening:
             )
         if values.dtype.kind != "f":
             return 0.0
-        if not within(values):
+        if not largest(values) < LIMIT:
             raise _RefusedError(
                 "non-finite", f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't"
             )

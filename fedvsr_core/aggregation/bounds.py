@@ -1,4 +1,6 @@
-"""Whether an array may enter a sum."""
+"""How large the values of an update may be."""
+
+import math
 
 import numpy as np
 
@@ -6,13 +8,13 @@ LIMIT = 2.0**20
 """A network's weights stay far below this; larger ones would do harm to the model, finite or not."""
 
 
-def within(array: np.ndarray, limit: float = LIMIT) -> bool:
-    """Whether every element is finite and below ``limit`` in magnitude; so for an empty array.
+def largest(array: np.ndarray) -> float:
+    """The largest magnitude in an array: infinite if a value isn't finite, 0 if there is none.
 
     Args:
         array: Floating point, any shape.
-        limit: > 0.
     """
-    return array.size == 0 or (
-        float(array.max()) < limit and float(array.min()) > -limit
-    )  # NaN passes neither
+    if array.size == 0:
+        return 0.0
+    found = max(float(np.maximum.reduce(array, axis=None)), -float(np.minimum.reduce(array, axis=None)))
+    return math.inf if math.isnan(found) else found

@@ -1,8 +1,9 @@
 """Weighted sums of named arrays whose bits don't depend on the order of the terms."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +12,30 @@ from fedvsr_core.errors import AggregationError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Piece = tuple[str, slice, slice]
-"""A piece of a named array, and where it lies in a sum."""
 
 MOST_TERMS = 4095
 """Each term takes up to 2^51 of the 2^63 steps that a sum has."""
-CHUNK = 1 << 15
-"""Elements of a piece: what one step works on stays in the processor's cache."""
+GROUP = 4
+"""Terms that are folded in together: sums are larger than caches, and are read and written once a group."""
+BLOCK = 1 << 17
+"""Most elements of a block: enough for each step to outweigh its call, few enough to stay in a cache."""
 MOST_THREADS = 4
-PIECES_A_THREAD = 32
-"""Fewer aren't worth a thread."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Neighbouring arrays that are worked on together, or a piece of a large one.
+
+    Attributes:
+        parts: Names of arrays, and what of each of them, made flat, is in the block.
+        place: Where they lie in a sum.
+    """
+
+    parts: list[tuple[str, slice]]
+    place: slice
+
+    def __len__(self) -> int:
+        return int(self.place.stop - self.place.start)
 
 
 class RunningSums:
@@ -43,100 +58,130 @@ class RunningSums:
 
     def __init__(self, scales: Sequence[float]) -> None:
         self._limits = [16 * scale for scale in scales]
-        self._sums: Integers = np.zeros((len(scales), 0), np.int64)  # (sums, elements of all arrays)
-        self._carries: dict[tuple[int, str], Integers] = {}
         self._like: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
-        self._pieces: list[Piece] = []
+        self._blocks: list[_Block] = []
+        self._sums: Integers = np.empty((len(scales), 0), np.int64)  # (sums, elements of all arrays)
+        self._carries: dict[tuple[int, int], Integers] = {}  # by sum and start of the block
+        self._waiting: list[tuple[dict[str, np.ndarray], Sequence[float]]] = []
         self._terms = 0
 
-    def add(self, arrays: Mapping[str, np.ndarray], factors: Sequence[float]) -> None:
-        """Add arrays to every sum.
+    def clear(self) -> None:
+        """Start anew in the memory that is there."""
+        self._carries.clear()
+        self._waiting.clear()
+        self._terms = 0
+
+    def add(
+        self, arrays: Mapping[str, np.ndarray], factors: Sequence[float], magnitudes: Mapping[str, float]
+    ) -> None:
+        """Add arrays to every sum; they must not change until `GROUP` are together, or `combine` is called.
 
         Args:
-            arrays: Floating-point arrays below 2^20 in magnitude; names, shapes and dtypes are the same each
-                time.
+            arrays: Floating-point arrays; names, shapes and dtypes are the same each time.
             factors: For each sum, what the arrays are multiplied by; below 2^30 in magnitude.
+            magnitudes: The largest magnitude in each array, below 2^20.
 
         Raises:
             AggregationError: If there are more than `MOST_TERMS` terms.
         """
-        if self._terms == MOST_TERMS:
+        if self._terms + len(self._waiting) == MOST_TERMS:
             raise AggregationError(
                 f"a sum takes at most {MOST_TERMS} updates; draw fewer clients for a round"
             )
-        if self._terms == 0:
+        if self._terms + len(self._waiting) == 0:
             self._allocate(arrays)
-        self._terms += 1
-        flat = {name: array.reshape(-1) for name, array in arrays.items()}
-        for name, array in flat.items():
-            largest = max(float(array.max()), -float(array.min())) if array.size else 0.0
-            for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
-                if largest * abs(factor) >= limit and (which, name) not in self._carries:
-                    self._carries[which, name] = np.zeros(array.size, np.int64)
+        for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
+            if large := {name for name, found in magnitudes.items() if found * abs(factor) >= limit}:
+                for block in self._blocks:
+                    if any(name in large for name, _ in block.parts):
+                        self._carries.setdefault((which, block.place.start), np.zeros(len(block), np.int64))
+        self._waiting.append(({name: array.reshape(-1) for name, array in arrays.items()}, factors))
+        if len(self._waiting) == GROUP:
+            self._fold()
 
-        def fold(pieces: Sequence[Piece]) -> None:
-            values, products = np.empty(CHUNK), np.empty(CHUNK)
-            for name, piece, place in pieces:
-                value, product = values[: piece.stop - piece.start], products[: piece.stop - piece.start]
-                np.copyto(value, flat[name][piece])
-                for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
-                    np.multiply(value, factor, out=product)
-                    if (which, name) in self._carries:
-                        self._carries[which, name][piece] += _split(product, limit)
-                    product += 3 * limit
-                    self._sums[which, place] += product.view(np.int64)
-
-        self._in_parallel(fold)
-
-    def combine(self, coefficients: Sequence[float]) -> dict[str, np.ndarray]:
+    def combine(self, coefficients: Sequence[float]) -> Iterator[tuple[str, np.ndarray]]:
         """Add up the sums, each times its coefficient.
 
-        Returns:
-            Arrays with the names, shapes and dtypes of those that were added.
+        Yields:
+            Name and values of each array, with the shape and the dtype that it was added with.
         """
-        combined = {name: np.empty(shape, dtype) for name, (shape, dtype) in self._like.items()}
-        flat = {name: array.reshape(-1) for name, array in combined.items()}
+        self._fold()
+        multiples, products, totals = np.empty(BLOCK, np.int64), np.empty(BLOCK), np.empty(BLOCK)
+        combined = np.empty(0)
+        for block in self._blocks:
+            multiple, product, total = multiples[: len(block)], products[: len(block)], totals[: len(block)]
+            total[:] = 0
+            for which, (coefficient, limit) in enumerate(zip(coefficients, self._limits, strict=True)):
+                if coefficient == 0:
+                    continue
+                np.subtract(self._sums[which, block.place], _as_integer(3 * limit, self._terms), out=multiple)
+                np.multiply(multiple, coefficient * limit * 2.0**-51, out=product)
+                total += product
+                if (which, block.place.start) in self._carries:
+                    total += self._carries[which, block.place.start] * (coefficient * limit * 2)
+            done = 0
+            for name, piece in block.parts:
+                if piece.start == 0:
+                    combined = np.empty(*self._like[name])
+                size = piece.stop - piece.start
+                combined.reshape(-1)[piece] = total[done : done + size]
+                done += size
+                if piece.stop == combined.size:
+                    yield name, combined
 
-        def finish(pieces: Sequence[Piece]) -> None:
-            for name, piece, place in pieces:
-                total = np.zeros(piece.stop - piece.start)
-                for which, (coefficient, limit) in enumerate(zip(coefficients, self._limits, strict=True)):
-                    if coefficient == 0:
-                        continue
-                    multiples = self._sums[which, place] - _as_integer(3 * limit, self._terms)
-                    total += multiples * (coefficient * limit * 2.0**-51)
-                    if (which, name) in self._carries:
-                        total += self._carries[which, name][piece] * (coefficient * limit * 2)
-                flat[name][piece] = total
+    def _fold(self) -> None:
+        remaining = iter(self._blocks)  # shared: a thread takes the next one when it is done with its last
+        last = len(self._limits) - 1  # the product of the last sum may overwrite the value
 
-        self._in_parallel(finish)
-        return combined
+        def fold(_: int) -> None:
+            values, products = np.empty(BLOCK), np.empty(BLOCK)
+            for block in remaining:
+                value, product = values[: len(block)], products[: len(block)]
+                sums = self._sums[:, block.place]
+                if self._terms == 0:
+                    sums[:] = 0
+                for arrays, factors in self._waiting:
+                    np.concatenate([arrays[name][piece] for name, piece in block.parts], out=value)
+                    for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
+                        out = value if which == last else product
+                        term = value if factor == 1 else np.multiply(value, factor, out=out)
+                        if (which, block.place.start) in self._carries:
+                            multiples, term = _split(term, limit)
+                            self._carries[which, block.place.start] += multiples
+                        np.add(term, 3 * limit, out=out)
+                        sums[which] += out.view(np.int64)
+
+        threads = min(MOST_THREADS, os.cpu_count() or 1, 1 + len(self._blocks) // 8)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fold, range(threads)))
+        self._terms += len(self._waiting)
+        self._waiting.clear()
 
     def _allocate(self, arrays: Mapping[str, np.ndarray]) -> None:
-        end = 0
-        for name, array in arrays.items():
-            self._like[name] = array.shape, array.dtype
-            for start in range(0, array.size, CHUNK):
-                stop = min(start + CHUNK, array.size)
-                self._pieces.append((name, slice(start, stop), slice(end + start, end + stop)))
-            end += array.size
-        # One block, not one for each array: the system has large pages for it.
-        self._sums = np.zeros((len(self._limits), end), np.int64)
-
-    def _in_parallel(self, work: Callable[[Sequence[Piece]], None]) -> None:
-        threads = min(MOST_THREADS, os.cpu_count() or 1, 1 + len(self._pieces) // PIECES_A_THREAD)
-        if threads == 1:
-            work(self._pieces)
+        like = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        if like == self._like:
             return
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, [self._pieces[first::threads] for first in range(threads)]))
+        self._like, self._blocks = like, []
+        parts: list[tuple[str, slice]] = []
+        begin = end = 0  # of the block in the sum
+        for name, array in arrays.items():
+            for start in range(0, max(array.size, 1), BLOCK):
+                piece = slice(start, min(start + BLOCK, array.size))
+                if end + piece.stop - piece.start - begin > BLOCK:
+                    self._blocks.append(_Block(parts, slice(begin, end)))
+                    parts, begin = [], end
+                parts.append((name, piece))
+                end += piece.stop - piece.start
+        self._blocks.append(_Block(parts, slice(begin, end)))
+        # One array, not one for each block: the system has large pages for it.
+        self._sums = np.empty((len(self._limits), end), np.int64)
 
 
-def _split(product: Floats, limit: float) -> Integers:
-    """Take multiples of ``2 * limit`` out of products, leaving at most ``limit`` in place; return them."""
-    anchored = product + 3 * 2.0**52 * limit
-    product -= anchored - 3 * 2.0**52 * limit
-    return np.asarray(anchored.view(np.int64) - _as_integer(3 * 2.0**52 * limit, 1))
+def _split(term: Floats, limit: float) -> tuple[Integers, Floats]:
+    """Split into multiples of ``2 * limit`` and a rest of at most ``limit``."""
+    anchor = 3 * 2.0**52 * limit
+    anchored = term + anchor
+    return anchored.view(np.int64) - _as_integer(anchor, 1), term - (anchored - anchor)
 
 
 def _as_integer(anchor: float, times: int) -> np.int64:

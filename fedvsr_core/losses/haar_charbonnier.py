@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from fedvsr_core.losses.charbonnier import subtract
 
-CACHED = 1 << 19
-"""Most elements of a part: it stays in a processor's cache through all steps on it."""
+CACHED = 1 << 20
+"""Most elements of a part: it stays in a processor's cache through the steps on it."""
 SHARE = 4
 """A part is at most this fraction of the clips, so that the steps on it take no more than the gradient."""
 

@@ -13,7 +13,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from fedvsr_core.aggregation.bounds import LIMIT, within
+from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import AggregationError, ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
@@ -32,11 +32,13 @@ class Update:
     Attributes:
         node: Its node id.
         arrays: Its floating-point arrays by name, read-only; names, shapes and dtypes are the global model's.
+        magnitudes: The largest magnitude in each array, below `LIMIT`.
         numbers: What it reports: the finite scalars of its MetricRecord.
     """
 
     node: int
     arrays: NamedArrays
+    magnitudes: Mapping[str, float]
     numbers: Mapping[str, float]
 
     def loss(self) -> float:
@@ -56,11 +58,11 @@ class Combined:
     """What a round makes of its updates.
 
     Attributes:
-        arrays: The floating-point arrays of the new model.
+        arrays: Name and values of each floating-point array of the new model, made when asked for.
         weights: What each node's update counted; they sum to one.
     """
 
-    arrays: NamedArrays
+    arrays: Iterable[tuple[str, np.ndarray]]
     weights: Mapping[int, float]
 
 
@@ -77,7 +79,8 @@ class RoundStrategy(Strategy):
 
     def __init__(self) -> None:
         self.diagnostics: dict[str, Any] = {}
-        self._global: ArrayRecord | None = None
+        self._global = ArrayRecord()
+        self._model: NamedArrays = {}  # the floating-point arrays of the same
 
     @abstractmethod
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
@@ -95,7 +98,7 @@ class RoundStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """A message to every node that the grid shows, by ascending id; waits until there is one."""
-        self._global = arrays
+        self._global, self._model = arrays, _floating(arrays)
         while not (nodes := sorted(grid.get_node_ids())):
             _log.info("round %d waits for a node", server_round)
             time.sleep(1)
@@ -174,30 +177,34 @@ class RoundStrategy(Strategy):
             raise AggregationError(f"it failed: {reply.error if reply.has_error() else 'no content'}")
         arrays = _the_one(records_of(reply.content, ArrayRecord), keys.ARRAYS, "ArrayRecord")
         metrics = _the_one(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord")
-        model = arrays if self._global is None else self._global  # some aggregate without having configured
-        expected = _floating(model)
         received = _floating(arrays)
-        if set(received) != set(expected):
+        model = self._model if len(self._global) else received  # some aggregate without having configured
+        if set(received) != set(model):
             raise AggregationError(
-                f"its arrays must be the model's, but {sorted(set(received) ^ set(expected))[:3]} differ"
+                f"its arrays must be the model's, but {sorted(set(received) ^ set(model))[:3]} differ"
             )
-        views = {name: view(received[name]) for name in expected}
-        for name, array in views.items():
-            if array.shape != tuple(expected[name].shape) or str(array.dtype) != expected[name].dtype:
+        magnitudes = {}
+        for name, like in model.items():
+            array = received[name]
+            if array.shape != like.shape or array.dtype != like.dtype:
                 raise AggregationError(
-                    f"'{name}' must be {expected[name].dtype} of shape {tuple(expected[name].shape)},"
-                    f" got {array.dtype} {array.shape}"
+                    f"'{name}' must be {like.dtype} of shape {like.shape}, got {array.dtype} {array.shape}"
                 )
-            if not within(array):
+            if not (found := largest(array)) < LIMIT:
                 raise AggregationError(f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't")
-        self._global = model
-        return Update(reply.metadata.src_node_id, views, _finite(metrics))
+            magnitudes[name] = found
+        if not len(self._global):
+            self._global, self._model = arrays, received
+        return Update(
+            reply.metadata.src_node_id, {name: received[name] for name in model}, magnitudes, _finite(metrics)
+        )
 
-    def _pack(self, arrays: NamedArrays) -> ArrayRecord:
-        old = self._global or ArrayRecord()
-        new = ArrayRecord(dict(old))
-        for name in list(arrays):
-            new[name] = Array(np.asarray(arrays.pop(name), dtype=old[name].dtype))
+    def _pack(self, arrays: Iterable[tuple[str, np.ndarray]]) -> ArrayRecord:
+        new = ArrayRecord()
+        for name, array in self._global.items():  # integer arrays stay; the order, too
+            new[name] = array
+        for name, values in arrays:
+            new[name] = Array(np.asarray(values, dtype=self._model[name].dtype))
         return new
 
 
@@ -210,8 +217,8 @@ def _the_one(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: 
     return next(iter(records.values()))
 
 
-def _floating(arrays: ArrayRecord) -> dict[str, Array]:
-    return {name: array for name, array in arrays.items() if array.dtype.startswith("float")}
+def _floating(arrays: ArrayRecord) -> NamedArrays:
+    return {name: view(array) for name, array in arrays.items() if array.dtype.startswith("float")}
 
 
 def _finite(metrics: MetricRecord) -> dict[str, float]:

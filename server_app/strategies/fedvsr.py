@@ -39,11 +39,13 @@ class FedVSR(RoundStrategy):
         self.num_rounds = num_rounds
         self.threshold = threshold
         self.guard = guard
+        self._sums = RunningSums((1.0, _USUAL_POWER))
 
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """Fold each update into two sums; decide the weights after the last."""
         progress = min(server_round / self.num_rounds, 1.0)
-        sums = RunningSums((1.0, _USUAL_POWER))
+        sums = self._sums
+        sums.clear()
         losses: dict[int, float] = {}
         powers: list[float] = []
         for update in updates:
@@ -54,7 +56,7 @@ class FedVSR(RoundStrategy):
                 continue
             losses[update.node] = loss
             powers.append(loss ** (progress - 1))
-            sums.add(update.arrays, (1.0, powers[-1]))
+            sums.add(update.arrays, (1.0, powers[-1]), update.magnitudes)
             del update
         if not losses:
             return None

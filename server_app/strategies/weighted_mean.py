@@ -18,6 +18,10 @@ class WeightedMean(RoundStrategy):
 
     usual_factor: float = 1.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._sums = RunningSums((self.usual_factor,))
+
     @abstractmethod
     def factor(self, update: Update) -> float:
         """What the update counts, before all are made to sum to one; finite, > 0 and below 2^30.
@@ -28,7 +32,8 @@ class WeightedMean(RoundStrategy):
 
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """The mean of the updates."""
-        sums = RunningSums((self.usual_factor,))
+        sums = self._sums
+        sums.clear()
         factors: dict[int, float] = {}
         for update in updates:
             try:
@@ -36,7 +41,7 @@ class WeightedMean(RoundStrategy):
             except AggregationError as error:
                 self.leave_out(update.node, error)
                 continue
-            sums.add(update.arrays, (factors[update.node],))
+            sums.add(update.arrays, (factors[update.node],), update.magnitudes)
             del update
         if not factors:
             return None

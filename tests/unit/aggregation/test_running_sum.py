@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fedvsr_core.aggregation import running_sum
+from fedvsr_core.aggregation.bounds import largest
 from fedvsr_core.aggregation.running_sum import RunningSums
 from fedvsr_core.errors import AggregationError
 
@@ -20,8 +21,8 @@ FACTORS = st.floats(2.0**-30, 2.0**30)
 def summed(terms, scales, coefficients):
     sums = RunningSums(scales)
     for arrays, factors in terms:
-        sums.add(arrays, factors)
-    return sums.combine(coefficients)
+        sums.add(arrays, factors, {name: largest(array) for name, array in arrays.items()})
+    return dict(sums.combine(coefficients))
 
 
 def test_by_hand():
@@ -83,12 +84,12 @@ def test_names_shapes_and_types_stay(dtype):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_pieces_and_threads_leave_no_seam(monkeypatch, threads):
-    monkeypatch.setattr(running_sum, "CHUNK", 8)
+    monkeypatch.setattr(running_sum, "BLOCK", 8)
     monkeypatch.setattr(running_sum.os, "cpu_count", lambda: threads)
     generator = np.random.default_rng(0)
     terms = [
         (
-            {"a": generator.standard_normal(37) * 10.0**power, "b": generator.standard_normal((3, 3))},
+            {"a": generator.standard_normal(370) * 10.0**power, "b": generator.standard_normal((3, 3))},
             (0.1 * power + 1,),
         )
         for power in range(5)  # from 10^2 on, the carries take part
@@ -101,12 +102,12 @@ def test_pieces_and_threads_leave_no_seam(monkeypatch, threads):
 
 def test_sums_hold_as_many_terms_as_they_promise():
     sums = RunningSums((1,))
-    largest = np.array([15.999, -15.999, 2.0**20 - 1], np.float64)
+    values = np.array([15.999, -15.999, 2.0**20 - 1], np.float64)
     for _ in range(running_sum.MOST_TERMS):
-        sums.add({"a": largest}, (1,))
-    np.testing.assert_allclose(sums.combine((1 / running_sum.MOST_TERMS,))["a"], largest, rtol=1e-12)
+        sums.add({"a": values}, (1,), {"a": 2.0**20 - 1})
+    np.testing.assert_allclose(dict(sums.combine((1 / running_sum.MOST_TERMS,)))["a"], values, rtol=1e-12)
     with pytest.raises(AggregationError, match="at most 4095 updates; draw fewer clients"):
-        sums.add({"a": largest}, (1,))
+        sums.add({"a": values}, (1,), {"a": 2.0**20 - 1})
 
 
 def test_kept_memory_doesn_t_grow():
@@ -114,6 +115,7 @@ def test_kept_memory_doesn_t_grow():
     arrays = {"a": np.ones(1000, np.float32)}
     kept = []
     for _ in range(20):
-        sums.add(arrays, (1, 30))
+        sums.add(arrays, (1, 30), {"a": 1.0})
+        assert len(sums._waiting) < running_sum.GROUP
         kept.append(sum(array.nbytes for array in (sums._sums, *sums._carries.values())))
     assert set(kept) == {1000 * 16}

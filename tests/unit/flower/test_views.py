@@ -33,8 +33,7 @@ def test_reads_what_numpy_writes(data, shape):
     array = data.draw(hnp.arrays(data.draw(TYPES | st.just(np.dtype(bool))), shape))
     array = np.asarray(np.asfortranarray(array)) if data.draw(st.booleans()) else array
     found = view(Array(array))
-    assert found.dtype == array.dtype
-    assert found.shape == array.shape
+    assert (found.dtype, found.shape) == (array.dtype, array.shape)
     assert found.tobytes() == array.tobytes()
 
 

@@ -25,7 +25,7 @@ class First(RoundStrategy):
 
     def combine(self, server_round, updates):
         updates = list(updates)
-        return Combined(dict(updates[0].arrays), {updates[0].node: 1.0}) if updates else None
+        return Combined(updates[0].arrays.items(), {updates[0].node: 1.0}) if updates else None
 
 
 def test_messages_go_to_every_node_in_order(federation):
