@@ -1,11 +1,13 @@
 """The ClientApp: unpack a message, train on this site's clips, pack the reply."""
 
 import time
+from collections.abc import Mapping
 
 import torch
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from client_app.held_out import own_held_out
 from client_app.local_data import client_name, local_clips
 from fedvsr_core import devices
 from fedvsr_core.components import build
@@ -14,6 +16,8 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record, to_state
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.scores import ScoreReport
+from fedvsr_core.metrics.average import Mean
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
 from fedvsr_core.training.local import train as train_locally
@@ -74,6 +78,29 @@ def train(message: Message, context: Context) -> Message:
     return Message(
         RecordDict({keys.ARRAYS: to_record(model.state_dict()), **report.pack()}), reply_to=message
     )
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Score the global model on this site's own held-out clips; only sums leave the site."""
+    began = time.monotonic()
+    config = message.content.config_records[keys.CONFIG]
+    settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
+    held_out = own_held_out(settings, context.node_config, _device(context))
+    sums: dict[str, Mapping[str, Mean]] = {}
+    if held_out:
+        model = build(settings.model)
+        model.load_state_dict(to_state(message.content.array_records[keys.ARRAYS], model.state_dict()))
+        sums = held_out.sums(model)
+    report = ScoreReport(
+        client=client_name(context.node_config),
+        clips=held_out.clips if held_out else 0,
+        frames=held_out.frames if held_out else 0,
+        sums=sums,
+        seconds=time.monotonic() - began,
+        code=code_digest(),
+    )
+    return Message(report.pack(), reply_to=message)
 
 
 def _device(context: Context) -> torch.device:

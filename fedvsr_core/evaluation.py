@@ -1,58 +1,56 @@
 """Scores of a model on clips that no client trains on, beside those of bicubic interpolation."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from fedvsr_core.components import build
 from fedvsr_core.data.clips import Clip, Frames
 from fedvsr_core.data.degradation import bicubic_up, with_low
 from fedvsr_core.data.shots import Shot
-from fedvsr_core.errors import DataError
+from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.inference.upscale import upscale_frames
-from fedvsr_core.metrics.colour import Channel
-from fedvsr_core.metrics.psnr import psnr
-from fedvsr_core.metrics.ssim import ssim
+from fedvsr_core.metrics.average import Mean, dataset_means, plain
+from fedvsr_core.metrics.protocol import Protocol
+from fedvsr_core.metrics.suite import Suite, Values
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.crops import Sample
+from fedvsr_core.scoring import Restore, Video, score_video
+from fedvsr_core.settings import ClientSettings, Settings
 
 Scores = dict[str, Any]
 """Means over clips by metric (such as ``psnr-y``), and under ``clips`` the same for each clip."""
 
-_METRICS: dict[str, tuple[Callable[..., Any], Channel]] = {
-    "psnr-y": (psnr, "y"),
-    "ssim-y": (ssim, "y"),
-    "psnr-rgb": (psnr, "rgb"),
-    "ssim-rgb": (ssim, "rgb"),
-}
-
 
 class HeldOut:
     """The held-out clips of a run, decoded and degraded once.
-
-    Every frame is scored, after rounding to 8 bits, without a border; a clip's score is the mean over its
-    frames, and the score of all is the mean over clips. Frames that equal the ground truth have no finite
-    PSNR and are left out.
 
     Args:
         shots: What to score on.
         degradation: Makes the low-resolution frames.
         chunk: Frames that the network sees at once.
         device: Where to compute.
+        protocol: What is measured, and how.
 
     Raises:
         DataError: If there are no shots.
+        MissingToolError: If a metric needs something that isn't here.
+        ShapeError: If a metric can't score frames of their size.
     """
 
     def __init__(
         self,
         shots: Iterable[Shot],
         *,
-        degradation: Callable[[Frames], Frames],
+        degradation: Any,  # noqa: ANN401 (of any kind that the configuration names)
         chunk: int,
         device: torch.device,
+        protocol: Protocol,
     ) -> None:
+        self._suite = Suite(protocol.metrics, border=protocol.border, device=device)
         self._clips = [with_low(shot.clip(), degradation) for shot in shots]
         if not self._clips:
             raise DataError(
@@ -60,12 +58,28 @@ class HeldOut:
             )
         self._chunk = chunk
         self._device = device
-        self.bicubic = _scores(self._clips, (bicubic_up(_low(clip), _scale(clip)) for clip in self._clips))
+        self.protocol = protocol
+        self._bicubic = [self._score(clip, partial(_bicubic, _scale(clip))) for clip in self._clips]
+        self.bicubic = self._scores(self._bicubic)
 
     def score(self, model: VideoModel) -> Scores:
         """Score a model; moves it to the device and into evaluation mode."""
-        model.to(self._device).eval()
-        return _scores(self._clips, (self._restore(model, _low(clip)) for clip in self._clips))
+        return self._scores(self._values(model))
+
+    def sums(self, model: VideoModel) -> dict[str, Mapping[str, Mean]]:
+        """Sums over the clips that can be added to those of others, of ``model`` and of ``bicubic``."""
+        both = {"model": self._values(model), "bicubic": self._bicubic}
+        return {name: dataset_means(values, self.protocol.averaging) for name, values in both.items()}
+
+    @property
+    def clips(self) -> int:
+        """How many clips there are."""
+        return len(self._clips)
+
+    @property
+    def frames(self) -> int:
+        """How many of their frames are scored."""
+        return sum(len(self.protocol.scored(len(clip), clip.name)) for clip in self._clips)
 
     def samples(self, model: VideoModel) -> list[Sample]:
         """The middle frame of each clip: bicubic, of the model, and as it should be."""
@@ -79,25 +93,42 @@ class HeldOut:
             found.append(Sample(clip.name, bicubic, ours, clip.high[middle]))
         return found
 
+    def _values(self, model: VideoModel) -> list[Values]:
+        model.to(self._device).eval()
+        restore = partial(upscale_frames, model, device=self._device, chunk=self._chunk)
+        return [self._score(clip, restore) for clip in self._clips]
+
+    def _score(self, clip: Clip, restore: Restore) -> Values:
+        video = Video(clip.name, len(clip), lambda: iter(clip.high), lambda: iter(_low(clip)))
+        return score_video(
+            video, {"": restore}, {}, suite=self._suite, protocol=self.protocol, scale=_scale(clip)
+        )[""]
+
+    def _scores(self, values: Sequence[Values]) -> Scores:
+        clips = {
+            clip.name: plain({name: Mean.of(scores) for name, scores in of_clip.items()})
+            for clip, of_clip in zip(self._clips, values, strict=True)
+        }
+        return {**plain(dataset_means(values, self.protocol.averaging)), "clips": clips}
+
     def _restore(self, model: VideoModel, low: Frames) -> Frames:
         return np.stack(list(upscale_frames(model, low, device=self._device, chunk=self._chunk)))
 
 
-def _scores(clips: Sequence[Clip], outputs: Iterable[Frames]) -> Scores:
-    by_clip = {
-        clip.name: {
-            name: _mean(metric(output, clip.high, channel=channel))
-            for name, (metric, channel) in _METRICS.items()
-        }
-        for clip, output in zip(clips, outputs, strict=True)
-    }
-    means = {name: _mean(np.array([scores[name] for scores in by_clip.values()])) for name in _METRICS}
-    return {**means, "clips": by_clip}
+def protocol_of(settings: Settings | ClientSettings) -> Protocol:
+    """The protocol that a configuration names, with the metrics that it asks for besides.
+
+    Raises:
+        ConfigurationError: If it isn't one.
+    """
+    protocol = build(settings.protocol)
+    if not isinstance(protocol, Protocol):
+        raise ConfigurationError(f"protocol must be a Protocol, got {type(protocol).__name__}")
+    return protocol.extended(settings.evaluation.metrics)
 
 
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else float("inf")
+def _bicubic(scale: int, low: Iterable[Frames]) -> Iterable[Frames]:
+    return (bicubic_up(frame, scale) for frame in low)
 
 
 def _low(clip: Clip) -> Frames:

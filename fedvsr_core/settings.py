@@ -16,6 +16,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "data": (),
     "degradation": (),
     "partition": (),
+    "protocol": (),
     "strategy.server": ("num_rounds",),
     "strategy.client": (),
 }
@@ -63,15 +64,20 @@ class Cohort(_Section):
 
 
 class Evaluation(_Section):
-    """When the global model is scored on the held-out clips.
+    """When the global model is scored on held-out clips.
 
     Attributes:
         every: Rounds from one evaluation to the next; the last round is always scored.
         chunk: Frames that the network sees at once.
+        metrics: Metrics beside those of the protocol, by the names of `fedvsr_core.metrics.names`.
+        clients: Rounds from one evaluation on the clients' own held-out clips to the next, or None for never;
+            the last round is then scored, too.
     """
 
     every: int = Field(ge=1)
     chunk: int = Field(ge=1)
+    metrics: tuple[str, ...]
+    clients: int | None = Field(ge=1)
 
 
 class Run(_Section):
@@ -113,7 +119,9 @@ class ClientSettings(_Section):
     data: Component
     degradation: Component
     partition: Component
+    protocol: Component
     training: Training
+    evaluation: Evaluation
     objective: Component
 
 
@@ -129,6 +137,7 @@ class Settings(_Section):
     data: Component
     degradation: Component
     partition: Component
+    protocol: Component
     training: Training
     cohort: Cohort
     evaluation: Evaluation

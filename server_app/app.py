@@ -18,7 +18,7 @@ from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
 from fedvsr_core.errors import ConfigurationError, FederationError, FedVSRError
-from fedvsr_core.evaluation import HeldOut
+from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import Journal, read_journal
@@ -173,6 +173,7 @@ def _build(settings: Settings) -> tuple[VideoModel, RoundStrategy, HeldOut]:
         degradation=build(settings.degradation),
         chunk=settings.evaluation.chunk,
         device=devices.choose(),
+        protocol=protocol_of(settings).on(settings.names["degradation"]),
     )
     return model, strategy, held_out
 

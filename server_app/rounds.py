@@ -12,11 +12,13 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation import HeldOut
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
+from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import Journal
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
 from server_app.cohort import CohortGrid, Member, Members, draw, warn_of_hidden_gpu
+from server_app.evaluation import evaluate_on_clients
 from server_app.exchange import Exchange
 from server_app.norms import Norms
 from server_app.observation import Observation
@@ -85,11 +87,16 @@ class Rounds:
             FederationError: If the federation can't go on. The last checkpoint is that of the round before.
         """
         if done is None:
-            self._checkpoint(0, self._evaluate(0))
+            self._score_and_save(0, due=True)
         for server_round in range((done or 0) + 1, self._settings.rounds + 1):
             self._train(server_round, self._cohort(server_round))
             due = server_round % self._settings.evaluation.every == 0 or server_round == self._settings.rounds
-            self._checkpoint(server_round, self._evaluate(server_round) if due else None)
+            self._score_and_save(server_round, due=due)
+
+    def _score_and_save(self, server_round: int, *, due: bool) -> None:
+        score = self._evaluate(server_round) if due else None
+        self._evaluate_on_clients(server_round)
+        self._checkpoint(server_round, score)
 
     def _cohort(self, server_round: int) -> list[Member]:
         members = self._members.online()
@@ -167,24 +174,44 @@ class Rounds:
     def _evaluate(self, server_round: int) -> float:
         began = time.monotonic()
         scores = self._held_out.score(self._model)
-        bicubic = self._held_out.bicubic
+        bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
+        metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(
-            "round %d/%d: held-out PSNR-Y %.3f dB, %+.3f against bicubic",
+            "round %d/%d: held-out %s %s, %+.3f against bicubic (%.0f s)",
             server_round,
             self._settings.rounds,
-            scores["psnr-y"],
-            scores["psnr-y"] - bicubic["psnr-y"],
+            about.label,
+            f"{scores[metric]:.{about.digits}f}{f' {about.unit}' if about.unit else ''}",
+            scores[metric] - bicubic[metric],
+            time.monotonic() - began,
         )
         self._journal.append(
             {
                 "phase": "evaluate",
                 "round": server_round,
                 "seconds": time.monotonic() - began,
+                "protocol": protocol.facts(),
                 **scores,
                 "bicubic": bicubic,
             }
         )
-        return float(scores["psnr-y"])
+        return -float(scores[metric]) if about.best == "low" else float(scores[metric])
+
+    def _evaluate_on_clients(self, server_round: int) -> None:
+        every, last = self._settings.evaluation.clients, server_round == self._settings.rounds
+        if every is None or (server_round % every and not last):
+            return
+        members = self._members.online()
+        line = evaluate_on_clients(
+            self._grid,
+            members.values(),
+            title=f"round {server_round}/{self._settings.rounds}",
+            arrays=to_record(self._model.state_dict()),
+            config=ConfigRecord({keys.SERVER_ROUND: server_round, keys.SETTINGS: self._client_settings}),
+            protocol=self._held_out.protocol,
+            timeout_s=self._settings.cohort.timeout_s,
+        )
+        self._journal.append({"phase": "evaluate-clients", "round": server_round, **line})
 
     def _checkpoint(self, server_round: int, score: float | None) -> None:
         checkpoint = TrainingCheckpoint(

@@ -18,6 +18,14 @@ LOSS_PART_PREFIX = "loss-"
 SECONDS = "seconds"
 PEAK_MEMORY_MB = "peak-memory-mb"
 
+# Entries of the MetricRecord that a client returns when it scores the model: sums over its own clips.
+NUM_CLIPS = "num-clips"
+NUM_FRAMES = "num-frames"
+SUM = "sum"
+COUNT = "count"
+LEFT_OUT = "left-out"
+INFINITE = "infinite"
+
 # Entries of the ConfigRecord `ABOUT` that a client returns: words.
 CLIENT = "client"
 NUM_CLIENTS = "num-clients"
@@ -30,3 +38,4 @@ PARTITION_ID = "partition-id"
 NUM_PARTITIONS = "num-partitions"
 SITE = "site"
 DATA_DIR = "data-dir"
+HELD_OUT_DIR = "held-out-dir"

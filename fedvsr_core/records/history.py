@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.records.journal import Line
-
-METRICS = ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb")
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class Evaluation:
         clips: The same by clip.
         bicubic: `mean` of bicubic interpolation on the same frames; empty if the journal has none.
         bicubic_clips: `clips` of bicubic interpolation.
+        protocol: How they were made, as `fedvsr_core.metrics.protocol.Protocol.facts`; empty if unknown.
     """
 
     round: int
@@ -27,37 +27,64 @@ class Evaluation:
     clips: dict[str, dict[str, float]]
     bicubic: dict[str, float]
     bicubic_clips: dict[str, dict[str, float]]
+    protocol: Mapping[str, Any]
 
-    def gain(self, metric: str = "psnr-y") -> float:
-        """How much the model is above bicubic interpolation; NaN if one of the two is unknown."""
+    @property
+    def headline(self) -> str:
+        """The metric that counts."""
+        return str(self.protocol["metrics"][0]) if self.protocol else "psnr-y"
+
+    def gain(self, metric: str = "") -> float:
+        """How far the model is above bicubic interpolation in a metric; NaN if one of the two is unknown.
+
+        Args:
+            metric: Its name; the headline if empty.
+        """
+        metric = metric or self.headline
         return self.mean.get(metric, math.nan) - self.bicubic.get(metric, math.nan)
 
-    def clip_gain(self, clip: str, metric: str = "psnr-y") -> float:
+    def clip_gain(self, clip: str, metric: str = "") -> float:
         """The same for one clip."""
-        bicubic = self.bicubic_clips.get(clip, {})
+        metric, bicubic = metric or self.headline, self.bicubic_clips.get(clip, {})
         return self.clips[clip].get(metric, math.nan) - bicubic.get(metric, math.nan)
 
+    @property
+    def merit(self) -> float:
+        """What the best round has most of: the gain, or the score where bicubic's is unknown."""
+        score = self.mean.get(self.headline, math.nan) - self.bicubic.get(self.headline, 0.0)
+        return -score if METRICS[self.headline].best == "low" else score
 
-def evaluations(lines: Sequence[Line]) -> list[Evaluation]:
-    """All evaluations by round; where a line has no ``bicubic``, that of the line before it counts."""
+
+def evaluations(lines: Sequence[Line], phase: str = "evaluate") -> list[Evaluation]:
+    """All evaluations by round; where a line has no ``bicubic``, that of the line before it counts.
+
+    Args:
+        lines: The journal.
+        phase: ``evaluate``, or ``evaluate-clients`` for those on the clients' own clips.
+    """
     found: dict[int, Evaluation] = {}
     bicubic: Mapping[str, Any] = {}
     for line in lines:
-        if line["phase"] == "evaluate":
+        if line["phase"] == phase:
             bicubic = line.get("bicubic") or bicubic
             found[line["round"]] = Evaluation(
-                line["round"], _mean(line), _clips(line), _mean(bicubic), _clips(bicubic)
+                line["round"],
+                _mean(line),
+                _clips(line),
+                _mean(bicubic),
+                _clips(bicubic),
+                line.get("protocol", {}),
             )
     return [found[number] for number in sorted(found)]
 
 
 def best_evaluation(lines: Sequence[Line]) -> Evaluation | None:
-    """The evaluation whose PSNR-Y is highest above bicubic; the first of equals, None if there is none.
+    """The evaluation that is furthest above bicubic; the first of equals, None if there is none.
 
     The last round may be scored on more frames than the others, so plain scores don't compare.
     """
-    sound = [one for one in evaluations(lines) if not math.isnan(one.mean.get("psnr-y", math.nan))]
-    return max(sound, key=lambda one: one.mean["psnr-y"] - one.bicubic.get("psnr-y", 0.0), default=None)
+    sound = [one for one in evaluations(lines) if not math.isnan(one.merit)]
+    return max(sound, key=lambda one: one.merit, default=None)
 
 
 def trainings(lines: Sequence[Line]) -> list[Line]:
@@ -87,8 +114,9 @@ def natural(name: str) -> tuple[str, int, str]:
 
 
 def _mean(scores: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(scores[name]) for name in METRICS if name in scores}
+    return {name: float(scores[name]) for name in scores if name in METRICS}
 
 
 def _clips(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    return {clip: _mean(values) for clip, values in scores.get("clips", {}).items()}
+    clips = scores.get("clips")
+    return {clip: _mean(one) for clip, one in clips.items()} if isinstance(clips, Mapping) else {}

@@ -11,9 +11,12 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     ``mixing``, ``kept-model`` (true if no update was used), ``clients`` (a list of ``client``, ``node``,
     ``loss``, ``parts``, ``examples``, ``steps``, ``weight``, ``seconds``, ``peak-memory-mb``, ``device``,
     ``batches``) and ``refused`` (a list of ``client``, ``node``, ``code``, ``reason``).
-``evaluate``: ``round``, ``seconds``, the means over clips ``psnr-y``, ``ssim-y``, ``psnr-rgb``,
-    ``ssim-rgb``, ``clips`` (the same four by clip) and ``bicubic`` (all of these for bicubic interpolation),
-    which only the first such line needs.
+``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), the means over clips by metric, such as
+    ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which
+    only the first such line needs; ``left-out`` counts values that weren't finite, where there are any.
+``evaluate-clients``: on the clients' own held-out clips: ``round``, ``seconds``, ``protocol``, the means over
+    all of them, ``bicubic``, ``clips`` (how many), ``bytes-down``, ``clients`` (a list of ``client``,
+    ``clips``, ``frames``, ``seconds`` and its means by metric) and ``refused`` (as in ``train``).
 ``end``: ``rounds`` (done), ``seconds``, ``outcome`` (``completed``, or why the run stopped).
 """
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fedvsr_core.checkpoints.atomic import write_atomically
+from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.records.history import client_series, evaluations, trainings
 from fedvsr_core.records.journal import Line
 
@@ -19,7 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 
 Source: Okabe and Ito 2008, with brown and violet for yellow and black.
 """
-STRONG, FAINT, GRID = "#1A1A1A", "#8A97A6", "#E4E7EB"
+STRONG, OWN, FAINT, GRID = "#1A1A1A", "#A51C30", "#8A97A6", "#E4E7EB"
 FEW_CLIENTS = 4  # up to here their weights are lines, above a heat map
 MANY_ROUNDS = 30  # from here on lines have no markers
 
@@ -28,7 +29,10 @@ Values = Mapping[int, float]
 
 
 def plot_psnr(lines: Sequence[Line], path: Path) -> None:
-    """Draw PSNR-Y against rounds: the mean beside bicubic above, the gain of each clip below.
+    """Draw the score against rounds: the mean beside bicubic above, the gain of each clip below.
+
+    The score is the protocol's first metric, PSNR-Y unless another is asked for. Where clients have scored
+    the model on clips of their own, the gain on those is drawn too.
 
     Args:
         lines: The journal.
@@ -37,15 +41,21 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
     scored = evaluations(lines)
     if not scored:
         return
+    metric = scored[-1].headline
+    about = METRICS[metric]
     figure, (above, below) = _figure(panels=2)
-    _line(above, {one.round: one.mean["psnr-y"] for one in scored}, "federated model", STRONG, 2.2)
-    _reference(above, {one.round: one.bicubic.get("psnr-y", math.nan) for one in scored}, "bicubic")
-    _finish(above, "Held-out video, mean of the clips", "PSNR-Y (dB)")
+    _line(
+        above, {one.round: one.mean.get(metric, math.nan) for one in scored}, "federated model", STRONG, 2.2
+    )
+    _reference(above, {one.round: one.bicubic.get(metric, math.nan) for one in scored}, "bicubic")
+    _finish(above, "Held-out video, mean of the clips", about.title)
     clips = scored[-1].clips
     _lines(below, {clip: {one.round: one.clip_gain(clip) for one in scored} for clip in clips}, "clips")
     _line(below, {one.round: one.gain() for one in scored}, "mean of the clips", STRONG, 2.2)
+    if theirs := evaluations(lines, "evaluate-clients"):
+        _line(below, {one.round: one.gain() for one in theirs}, "clients' own clips", OWN, 2.2)
     _reference(below, {0: 0.0}, "bicubic")
-    _finish(below, "Gain over bicubic", "PSNR-Y gain (dB)")
+    _finish(below, "Gain over bicubic", f"{about.label} gain{f' ({about.unit})' if about.unit else ''}")
     _write(figure, path)
 
 

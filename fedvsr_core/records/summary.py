@@ -1,10 +1,12 @@
 """A run in one page of Markdown, written from its journal."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fedvsr_core.checkpoints.rounds import BEST, LAST
-from fedvsr_core.records.history import METRICS, Evaluation, best_evaluation, evaluations, trainings
+from fedvsr_core.metrics.names import METRICS
+from fedvsr_core.metrics.protocol import Protocol
+from fedvsr_core.records.history import Evaluation, best_evaluation, evaluations, trainings
 from fedvsr_core.records.journal import Line
 from fedvsr_core.records.markdown import duration, number, ranges, signed, table
 from fedvsr_core.records.provenance import command
@@ -43,6 +45,7 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
         _title(lines),
         _facts(lines),
         _scores(lines),
+        _clients_scores(lines),
         _rounds(lines),
         _refused(lines),
         _files(run),
@@ -54,7 +57,9 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
 def _title(lines: Sequence[Line]) -> list[str]:
     start = _last(lines, "start")
     done = max((line["round"] for line in trainings(lines)), default=0)
-    seconds = sum(line["seconds"] for line in lines if line["phase"] in ("train", "evaluate"))
+    phases = ("train", "evaluate", "evaluate-clients")
+    seconds = sum(line["seconds"] for line in lines if line["phase"] in phases)
+    scoring = sum(line["seconds"] for line in lines if line["phase"] in phases[1:])
     # An end that comes before the last start is of an earlier attempt.
     end = (
         lines[-1]
@@ -65,7 +70,8 @@ def _title(lines: Sequence[Line]) -> list[str]:
     return [
         f"# {name or 'Federated run'}: {done} rounds",
         "",
-        f"Outcome: **{end['outcome']}**. Training and evaluation took {duration(seconds)}.",
+        f"Outcome: **{end['outcome']}**. Training and evaluation took {duration(seconds)}."
+        f" Of these, evaluation took {duration(scoring)}.",
     ]
 
 
@@ -91,29 +97,64 @@ def _scores(lines: Sequence[Line]) -> list[str]:
     if not scored or best is None:
         return ["## Scores on held-out video", "", "No round was scored."]
     last = scored[-1]
+    metric = METRICS[last.headline]
+    unit = f" ({metric.unit})" if metric.unit else ""
     shown = {"bicubic": None, f"best (round {best.round})": best, f"final (round {last.round})": last}
     rows = []
     for label, one in shown.items():
         scores = last.bicubic if one is None else one.mean
         gain = "" if one is None else signed(one.gain())
-        rows.append((label, gain, *(_score(scores, metric) for metric in METRICS)))
+        rows.append((label, gain, *(_score(scores, name) for name in last.mean)))
     clips = [
         (
             clip,
             signed(last.clip_gain(clip)),
-            _score(last.bicubic_clips.get(clip, {}), "psnr-y"),
-            _score(scores, "psnr-y"),
+            _score(last.bicubic_clips.get(clip, {}), last.headline),
+            _score(scores, last.headline),
         )
         for clip, scores in last.clips.items()
     ]
     return [
         "## Scores on held-out video",
         "",
-        f"The final model's mean PSNR-Y against bicubic: **{signed(last.gain()) or 'unknown'}** dB.",
+        f"The final model's mean {metric.label} against bicubic:"
+        f" **{signed(last.gain()) or 'unknown'}**{f' {metric.unit}' if metric.unit else ''}.",
+        *_protocol(last),
         "",
-        *table(["Mean of the clips", "PSNR-Y gain (dB)", *_metric_names()], rows),
+        *table(
+            ["Mean of the clips", f"{metric.label} gain{unit}", *(METRICS[name].title for name in last.mean)],
+            rows,
+        ),
         "",
-        *table(["Clip, final model", "PSNR-Y gain (dB)", "bicubic PSNR-Y (dB)", "PSNR-Y (dB)"], clips),
+        *table(
+            ["Clip, final model", f"{metric.label} gain{unit}", f"bicubic {metric.title}", metric.title],
+            clips,
+        ),
+    ]
+
+
+def _protocol(one: Evaluation) -> list[str]:
+    return ["", f"Protocol {Protocol(**one.protocol)}."] if one.protocol else []
+
+
+def _clients_scores(lines: Sequence[Line]) -> list[str]:
+    found = evaluations(lines, "evaluate-clients")
+    if not found:
+        return []
+    last, line = found[-1], _last(lines, "evaluate-clients")
+    rows = [
+        (one["client"], one["clips"], one["frames"], _score(one, last.headline), number(one["seconds"], 1))
+        for one in line["clients"]
+    ]
+    title = METRICS[last.headline].title
+    return [
+        "## Scores on the clients' own held-out video",
+        "",
+        f"Round {last.round}: **{_score(last.mean, last.headline)}**, bicubic"
+        f" {_score(last.bicubic, last.headline)} ({title}), exact mean over {line['clips']} clips of"
+        f" {len(rows)} clients.",
+        "",
+        *table(["Client", "clips", "frames", title, "seconds"], rows),
     ]
 
 
@@ -122,11 +163,12 @@ def _rounds(lines: Sequence[Line]) -> list[str]:
     trained = {line["round"]: line for line in trainings(lines)}
     numbers = sorted(scores.keys() | trained.keys())
     best = best_evaluation(lines)
+    metric = METRICS[best.headline if best else "psnr-y"]
     shown = _thinned(numbers, keep={best.round} if best else set())
     header = [
         "Round",
-        "PSNR-Y (dB)",
-        "gain (dB)",
+        metric.title,
+        f"gain ({metric.unit})" if metric.unit else "gain",
         "mean loss",
         "clients",
         "refused",
@@ -145,7 +187,7 @@ def _rounds(lines: Sequence[Line]) -> list[str]:
 
 def _row(scored: Evaluation | None, trained: Line) -> Iterator[str]:
     clients = trained.get("clients", [])
-    yield _score(scored.mean, "psnr-y") if scored else ""
+    yield _score(scored.mean, scored.headline) if scored else ""
     yield signed(scored.gain()) if scored else ""
     yield f"{sum(float(client['loss']) for client in clients) / len(clients):.5f}" if clients else ""
     yield f"{len(clients)}{' (model kept)' if trained.get('kept-model') else ''}" if trained else ""
@@ -172,7 +214,7 @@ def _files(run: RunDir) -> list[str]:
         run.provenance: "versions, commit, device, command",
         run.journal: "a line per phase and round",
         run.log: "what the server said",
-        run.psnr_plot: "PSNR-Y against rounds",
+        run.psnr_plot: "scores against rounds",
         run.losses_plot: "training loss of the clients",
         run.weights_plot: "weight of each client in the average",
         run.crops: "held-out crops: bicubic, ours, ground truth",
@@ -219,9 +261,5 @@ def _last(lines: Sequence[Line], phase: str) -> Line:
     return next((line for line in reversed(lines) if line["phase"] == phase), {})
 
 
-def _metric_names() -> list[str]:
-    return [f"{name.upper()} (dB)" if name.startswith("psnr") else name.upper() for name in METRICS]
-
-
-def _score(scores: dict[str, float], metric: str) -> str:
-    return number(scores.get(metric), 3 if metric.startswith("psnr") else 4)
+def _score(scores: Mapping[str, float], metric: str) -> str:
+    return number(scores.get(metric), METRICS[metric].digits)

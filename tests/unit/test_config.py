@@ -45,6 +45,7 @@ def test_an_empty_run_config_gives_the_defaults(tmp_path):
         "data": "sample",
         "degradation": "bi",
         "partition": "equal",
+        "protocol": "sample",
         "experiment": "quickstart",
     }
     assert settings.run.root == str(tmp_path / "runs")

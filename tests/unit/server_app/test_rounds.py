@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
 from fedvsr_core.components import build
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation import HeldOut
+from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.records.journal import Journal, read_journal
@@ -35,6 +35,7 @@ class Run:
             degradation=build(settings.degradation),
             chunk=settings.evaluation.chunk,
             device=torch.device("cpu"),
+            protocol=protocol_of(settings).on(settings.names["degradation"]),
         )
         self.held_out = held_out
         self.norms = Norms()

@@ -1,0 +1,67 @@
+"""This site's own held-out clips: the model is scored on them, and nobody trains on them."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+
+from client_app.local_data import SITE_DATA, NodeConfig
+from fedvsr_core.components import build
+from fedvsr_core.data.shots import Shot
+from fedvsr_core.errors import DataError
+from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.flower import keys
+from fedvsr_core.settings import ClientSettings
+
+
+def own_held_out(settings: ClientSettings, node_config: NodeConfig, device: torch.device) -> HeldOut | None:
+    """The held-out clips of this node, decoded and degraded; the last few are kept by the process.
+
+    A site names their folder in its node configuration as `keys.HELD_OUT_DIR`. In simulation the dataset's
+    held-out clips are dealt out whole, so that each belongs to one client, and some clients may have none.
+
+    Args:
+        settings: What the server sent.
+        node_config: What this node was started with.
+        device: Where to compute.
+
+    Returns:
+        The clips, or None if this node has none.
+
+    Raises:
+        DataError: If the folder holds none, or is also the one to train on.
+    """
+    chosen = (keys.DATA_DIR, keys.HELD_OUT_DIR, keys.PARTITION_ID, keys.NUM_PARTITIONS)
+    where = tuple((key, str(node_config[key])) for key in chosen if key in node_config)
+    return _prepare(settings.model_dump_json(), where, device)
+
+
+@lru_cache(maxsize=4)
+def _prepare(settings: str, where: tuple[tuple[str, str], ...], device: torch.device) -> HeldOut | None:
+    """The arguments can be the key of the cache."""
+    known = ClientSettings.model_validate_json(settings)
+    shots = _shots(known, dict(where))
+    if not shots:
+        return None
+    return HeldOut(
+        shots,
+        degradation=build(known.degradation),
+        chunk=known.evaluation.chunk,
+        device=device,
+        protocol=protocol_of(known),
+    )
+
+
+def _shots(settings: ClientSettings, where: Mapping[str, str]) -> list[Shot]:
+    if folder := where.get(keys.DATA_DIR):
+        held_out = where.get(keys.HELD_OUT_DIR)
+        if held_out == folder:
+            raise DataError(
+                f"'{keys.HELD_OUT_DIR}' must be another folder than '{keys.DATA_DIR}', got '{folder}' twice"
+            )
+        if not held_out:
+            return []
+        own = {**SITE_DATA, "folder": held_out, "scale": settings.degradation["scale"]}
+        return list(build(own).train())
+    index, count = int(where[keys.PARTITION_ID]), int(where[keys.NUM_PARTITIONS])
+    return list(build(settings.data).held_out())[index::count]

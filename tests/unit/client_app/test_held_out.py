@@ -1,0 +1,79 @@
+"""Promises: a client scores the model on held-out clips of its own, and tells sums."""
+
+import pytest
+import torch
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from client_app.app import app
+from client_app.held_out import own_held_out
+from fedvsr_core.components import build
+from fedvsr_core.config import compose
+from fedvsr_core.errors import DataError
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import to_record
+from fedvsr_core.flower.scores import ScoreReport
+from fedvsr_core.inference.sink import open_sink
+
+CPU = torch.device("cpu")
+
+
+def frames(settings):
+    return list(build(settings.data).train()[0].clip().high)
+
+
+@pytest.fixture
+def site(settings, tmp_path):
+    """Folders of frames of one site: to train on, and held out."""
+    for name in ("train", "held-out/one", "held-out/two"):
+        folder = tmp_path / name
+        folder.parent.mkdir(exist_ok=True)
+        with open_sink(folder, fps=25, overwrite=False) as write:
+            for frame in frames(settings):
+                write(frame)
+    return tmp_path
+
+
+def ask(settings, context):
+    torch.manual_seed(0)
+    content = {
+        keys.ARRAYS: to_record(build(settings.model).state_dict()),
+        keys.CONFIG: ConfigRecord({keys.SERVER_ROUND: 1, keys.SETTINGS: settings.model_dump_json()}),
+    }
+    reply = app(Message(RecordDict(content), 7, MessageType.EVALUATE), context)
+    return ScoreReport.unpack(reply.content, ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb"))
+
+
+def test_a_clip_of_the_simulation_belongs_to_one_client(context):
+    settings = compose(
+        {"data": "synthetic", "overrides": "data.held_out_clips=3 data.frames=2 data.height=8 data.width=8"}
+    ).for_clients()
+    counts = [
+        own.clips if (own := own_held_out(settings, {"partition-id": i, "num-partitions": 4}, CPU)) else 0
+        for i in range(4)
+    ]
+    assert counts == [1, 1, 1, 0]
+
+
+def test_sums_of_a_client(settings, context):
+    first = ask(settings, context(partition_id=0, num_partitions=2))
+    assert (first.client, first.clips, first.frames) == ("partition-0", 1, 4)
+    assert first.sums["model"]["psnr-y"].count == 1
+    assert first.sums["model"]["psnr-y"].value == pytest.approx(
+        first.sums["bicubic"]["psnr-y"].value, abs=0.1
+    )
+    second = ask(settings, context(partition_id=1, num_partitions=2))
+    assert (second.clips, second.frames, second.sums) == (0, 0, {})
+
+
+def test_a_sites_own_folder(settings, context, site):
+    held_out = {"data_dir": str(site / "train"), "held_out_dir": str(site / "held-out"), "site": "north"}
+    found = ask(settings, context(**held_out))
+    assert (found.client, found.clips, found.frames) == ("north", 2, 8)
+    without = ask(settings, context(data_dir=str(site / "train"), site="north"))
+    assert without.clips == 0
+
+
+def test_what_is_trained_on_is_not_held_out(settings, site):
+    folder = str(site / "train")
+    with pytest.raises(DataError, match="'held-out-dir' must be another folder than 'data-dir'"):
+        own_held_out(settings, {"data-dir": folder, "held-out-dir": folder}, CPU)
