@@ -43,7 +43,7 @@ def published(model):
 
 
 @pytest.mark.parametrize("family", ["basicsr", "average", "mmagic"])
-@pytest.mark.parametrize("model", ["basicvsr"])
+@pytest.mark.parametrize("model", ["basicvsr", "basicvsrpp"])
 def test_all_families(model, family, tmp_path):
     contents, state = published(model)
     torch.save(contents[family], tmp_path / "in.pth")

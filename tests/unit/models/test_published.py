@@ -9,14 +9,16 @@ import torch
 from fedvsr_core.components import build
 from fedvsr_core.config import compose
 from fedvsr_core.models.basicvsr import BasicVSR
+from fedvsr_core.models.basicvsrpp import BasicVSRPlusPlus
 
-CLASSES = {"basicvsr": BasicVSR}
+CLASSES = {"basicvsr": BasicVSR, "basicvsrpp": BasicVSRPlusPlus}
 GOLDEN = Path(__file__).parents[2] / "golden" / "models"
 
-NETWORKS = ["basicvsr_a_last_frame"]
+NETWORKS = ["basicvsr_a_last_frame", "basicvsrpp_a_last_frame"]
 """Golden values of this repository: SpyNet's flows instead of its weights, and the output's last frame."""
-LARGER = ["basicvsr_a", "basicvsr_b"]
-"""Golden values beside the repository: complete."""
+LARGER = ["basicvsr_a", "basicvsr_b", "basicvsrpp_a"]
+LARGEST = ["basicvsrpp_b", "basicvsrpp_c_samesize"]
+"""Golden values beside the repository: complete. The largest take seconds each."""
 WITHOUT_GRADIENT = "implicit_warp.k.bias"
 """Its gradient is zero but for rounding: softmax doesn't see what all its arguments share."""
 
@@ -58,7 +60,7 @@ def test_equals_golden_with_its_flows(name, golden_tensors, monkeypatch):
     check_norms(network, about["gradient_norms"])
 
 
-@pytest.mark.parametrize("name", LARGER)
+@pytest.mark.parametrize("name", LARGER + [pytest.param(name, marks=pytest.mark.slow) for name in LARGEST])
 def test_equals_the_larger_golden(name, golden_path, golden_tensors):
     about = json.loads(golden_path(f"{name}.json").read_text())
 
