@@ -50,6 +50,34 @@ def flow_warp(
     return warped.to(image.dtype)
 
 
+def nearest_four(image: Tensor, flow: Tensor) -> Tensor:
+    """The four pixels around the position that a flow points to, each by itself.
+
+    Args:
+        image: What to sample, (N, C, H, W).
+        flow: Displacement (u, v) in pixels, (N, 2, H, W); gets no gradient.
+
+    Returns:
+        (N, 4C, H, W): the pixels left above, left below, right above and right below the position, which are
+        one where it is a whole number; zero outside the image.
+
+    Source: Liang et al., "VRT: A Video Restoration Transformer", 2022, the input of the network.
+    """
+    height, width = flow.shape[-2:]
+    start = torch.stack(
+        torch.meshgrid(
+            torch.arange(width, dtype=flow.dtype, device=flow.device),
+            torch.arange(height, dtype=flow.dtype, device=flow.device),
+            indexing="xy",
+        )
+    )
+    position = start + flow.detach()
+    low, high = position.floor() - start, position.ceil() - start  # (N, 2, H, W)
+    corners = [(low, low), (low, high), (high, low), (high, high)]
+    flows = [torch.stack([across[:, 0], down[:, 1]], dim=1) for across, down in corners]
+    return torch.cat([flow_warp(image, corner, interpolation="nearest") for corner in flows], dim=1)
+
+
 def _normalised(position: Tensor, size: int) -> Tensor:
     """From pixels to `grid_sample`'s -1 .. 1, in the order of operations of the published networks."""
     return 2.0 * position / max(size - 1, 1) - 1.0

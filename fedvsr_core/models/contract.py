@@ -35,6 +35,7 @@ class VideoModel(nn.Module):
 
     Attributes:
         scale: Upscaling factor of height and width.
+        channels: Of an input frame; networks that aren't blind to noise have a fourth, its level.
         needs: Clip sizes that `restore` takes.
         unused_parameters: Names of parameters that the published architecture has but never uses. They get no
             gradient, and don't travel.
@@ -46,6 +47,7 @@ class VideoModel(nn.Module):
     """
 
     scale: int = 4
+    channels: int = 3
     needs: SizeNeeds = SizeNeeds()
     unused_parameters: frozenset[str] = frozenset()
     constants: frozenset[str] = frozenset()
@@ -77,8 +79,8 @@ class VideoModel(nn.Module):
         Raises:
             ShapeError: If ``low`` isn't five-dimensional with three channels, or is empty.
         """
-        if low.ndim != 5 or low.shape[2] != 3 or not low.numel():
-            raise ShapeError(f"a clip must have shape (B, T, 3, H, W), got {tuple(low.shape)}")
+        if low.ndim != 5 or low.shape[2] != self.channels or not low.numel():
+            raise ShapeError(f"a clip must have shape (B, T, {self.channels}, H, W), got {tuple(low.shape)}")
         frames, height, width = low.shape[1], *low.shape[3:]
         more = _missing(frames, self.needs.min_frames, self.needs.frames_multiple)
         bottom, right = (_missing(size, self.needs.minimum, self.needs.multiple) for size in (height, width))

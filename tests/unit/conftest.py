@@ -37,3 +37,17 @@ def golden_tensors(golden_path):
         return tensors
 
     return load
+
+
+@pytest.fixture(scope="session")
+def golden_module(golden_tensors):
+    """Give a module the weights of a golden file, stored in small types; returns the other tensors."""
+
+    def load(module, name):
+        tensors, own = golden_tensors(name), module.state_dict()
+        weights = {key.removeprefix("sd."): one for key, one in tensors.items() if key.startswith("sd.")}
+        module.load_state_dict({key: one.to(own[key].dtype) for key, one in weights.items()})
+        module.eval()
+        return tensors
+
+    return load

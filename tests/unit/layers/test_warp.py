@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fedvsr_core.errors import ShapeError
-from fedvsr_core.layers.warp import flow_warp
+from fedvsr_core.layers.warp import flow_warp, nearest_four
 
 
 def columns_first(flow):
@@ -66,3 +66,24 @@ def test_a_flow_of_another_size():
         ShapeError, match=r"^the flow must have shape \(1, 2, 4, 5\) for an image of \(1, 3, 4"
     ):
         flow_warp(torch.zeros(1, 3, 4, 5), torch.zeros(1, 2, 5, 4))
+
+
+@pytest.mark.parametrize("case", ["0", "1", "2", "3", "4"])
+def test_the_four_pixels_around_equal_golden(golden_tensors, case):
+    tensors = golden_tensors("flow_warp")
+    flow = columns_first(tensors[f"{case}.flow"])
+    for name, warped in (
+        ("nearest4.zeros", nearest_four(tensors[f"{case}.x"], flow)),
+        ("bilinear.zeros", flow_warp(tensors[f"{case}.x"], flow)),
+    ):
+        torch.testing.assert_close(warped, tensors[f"{case}.{name}"], rtol=0, atol=1e-5)
+
+
+def test_the_four_pixels_around_by_hand():
+    image = torch.tensor([[[[0.0, 1.0], [10.0, 11.0]]]])
+    flow = torch.tensor([0.25, 0.5]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    above, below, above_right, below_right = nearest_four(image, flow)[0].tolist()
+    assert above == [[0, 1], [10, 11]]
+    assert below == [[10, 11], [0, 0]]
+    assert above_right == [[1, 0], [11, 0]]
+    assert below_right == [[11, 0], [0, 0]]
