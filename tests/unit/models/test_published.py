@@ -10,14 +10,15 @@ from fedvsr_core.components import build
 from fedvsr_core.config import compose
 from fedvsr_core.models.basicvsr import BasicVSR
 from fedvsr_core.models.basicvsrpp import BasicVSRPlusPlus
+from fedvsr_core.models.iart import IART
 
-CLASSES = {"basicvsr": BasicVSR, "basicvsrpp": BasicVSRPlusPlus}
+CLASSES = {"basicvsr": BasicVSR, "basicvsrpp": BasicVSRPlusPlus, "iart": IART}
 GOLDEN = Path(__file__).parents[2] / "golden" / "models"
 
-NETWORKS = ["basicvsr_a_last_frame", "basicvsrpp_a_last_frame"]
+NETWORKS = ["basicvsr_a_last_frame", "basicvsrpp_a_last_frame", "iart_b_last_frame"]
 """Golden values of this repository: SpyNet's flows instead of its weights, and the output's last frame."""
-LARGER = ["basicvsr_a", "basicvsr_b", "basicvsrpp_a"]
-LARGEST = ["basicvsrpp_b", "basicvsrpp_c_samesize"]
+LARGER = ["basicvsr_a", "basicvsr_b", "basicvsrpp_a", "iart_b"]
+LARGEST = ["basicvsrpp_b", "basicvsrpp_c_samesize", "iart_a"]
 """Golden values beside the repository: complete. The largest take seconds each."""
 WITHOUT_GRADIENT = "implicit_warp.k.bias"
 """Its gradient is zero but for rounding: softmax doesn't see what all its arguments share."""
