@@ -15,6 +15,7 @@ from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record, to_state
 from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.differences import to_differences
 from fedvsr_core.flower.reports import Report
 from fedvsr_core.flower.scores import ScoreReport
 from fedvsr_core.metrics.average import Mean
@@ -46,12 +47,13 @@ def train(message: Message, context: Context) -> Message:
     began = time.monotonic()
     config = message.content.config_records[keys.CONFIG]
     settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
+    start = message.content.array_records[keys.ARRAYS]
     client, device = client_name(context.node_config), _device(context)
     seed = derive(settings.seed, "train", int(str(config[keys.SERVER_ROUND])), client)
 
     torch.manual_seed(seed)
     model = build(settings.model)
-    model.load_state_dict(to_state(message.content.array_records[keys.ARRAYS], model.state_dict()))
+    model.load_state_dict(to_state(start, model.state_dict()))
     model.to(device)
     batches = Batches(local_clips(settings, context.node_config), settings.training, seed=seed)
     outcome = train_locally(
@@ -75,9 +77,10 @@ def train(message: Message, context: Context) -> Message:
         code=code_digest(),
         batches=batches.digest(),
     )
-    return Message(
-        RecordDict({keys.ARRAYS: to_record(model.state_dict()), **report.pack()}), reply_to=message
-    )
+    trained = to_record(model.state_dict())
+    if settings.training.upload == "float16":
+        trained = to_differences(trained, start)
+    return Message(RecordDict({keys.ARRAYS: trained, **report.pack()}), reply_to=message)
 
 
 @app.evaluate()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -36,6 +36,8 @@ class Training(_Section):
         window: Frames of a window.
         patch: Height and width of the low-resolution crop, in pixels.
         clip_norm: Largest norm of the gradient, or None for no limit.
+        upload: What it returns: ``weights``, or ``float16`` for their difference from the global model, in
+            half the bytes.
     """
 
     steps: int = Field(ge=1)
@@ -43,6 +45,7 @@ class Training(_Section):
     window: int = Field(ge=1)
     patch: int = Field(ge=4)
     clip_norm: float | None = Field(gt=0)
+    upload: Literal["weights", "float16"]
 
 
 class Cohort(_Section):

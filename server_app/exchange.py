@@ -3,8 +3,11 @@
 import time
 from collections.abc import Iterable, Iterator
 
-from flwr.app import Message
+from flwr.app import ArrayRecord, Message
 from flwr.serverapp import Grid
+
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.differences import from_differences
 
 POLL_S = 0.2
 
@@ -54,6 +57,16 @@ class Exchange:
                 return
             if len(self.waiting) == before:
                 time.sleep(POLL_S)
+
+
+def restored(replies: Iterable[Message], start: ArrayRecord) -> Iterator[Message]:
+    """Pass on replies, with whole weights where they carry differences from what was sent."""
+    for reply in replies:
+        if reply.has_content() and isinstance(record := reply.content.get(keys.ARRAYS), ArrayRecord):
+            reply.content[keys.ARRAYS] = from_differences(record, start)
+            del record
+        yield reply
+        del reply
 
 
 def last_line(reason: str | None) -> str:

@@ -19,7 +19,7 @@ from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
 from server_app.cohort import CohortGrid, Member, Members, draw, warn_of_hidden_gpu
 from server_app.evaluation import evaluate_on_clients
-from server_app.exchange import Exchange
+from server_app.exchange import Exchange, restored
 from server_app.norms import Norms
 from server_app.observation import Observation
 from server_app.screening import Refusal, Screening
@@ -126,7 +126,10 @@ class Rounds:
         observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
 
         before = self._strategy.state()
-        sound = screening.admit(observation.arriving(exchange.replies(settings.cohort.timeout_s)))
+        replies = observation.arriving(exchange.replies(settings.cohort.timeout_s))
+        if settings.training.upload == "float16":
+            replies = restored(replies, arrays)
+        sound = screening.admit(replies)
         updated, _ = self._strategy.aggregate_train(server_round, observation.admitted(sound))
         screening.close()
 

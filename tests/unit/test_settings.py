@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from fedvsr_core.config import compose
 from fedvsr_core.settings import ClientSettings, Cohort, Settings, Training
 
-TRAINING = {"steps": 1, "batch": 1, "window": 1, "patch": 4, "clip_norm": None}
+TRAINING = {"steps": 1, "batch": 1, "window": 1, "patch": 4, "clip_norm": None, "upload": "weights"}
 COHORT = {"clients_per_round": None, "nodes": None, "wait_s": 1, "timeout_s": 1, "min_replies": 1}
 
 

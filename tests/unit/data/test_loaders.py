@@ -13,7 +13,7 @@ from fedvsr_core.data.loaders import Batches, Draw
 from fedvsr_core.errors import DataError
 from fedvsr_core.settings import Training
 
-TRAINING = Training(steps=3, batch=2, window=4, patch=5, clip_norm=None)
+TRAINING = Training(steps=3, batch=2, window=4, patch=5, clip_norm=None, upload="weights")
 
 
 def clip(name="a", frames=6, height=8, width=9, scale=2, seed=0):

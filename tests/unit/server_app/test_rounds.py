@@ -120,6 +120,18 @@ def test_the_model_becomes_the_mean_of_what_clients_return(run):
         np.testing.assert_allclose(tensor.numpy(), (returned[2][name] + returned[3][name]) / 2, rtol=1e-6)
 
 
+def test_differences_take_half_the_bytes_and_give_nearly_the_same_model(run):
+    untrained = run().weights()
+    whole, halved = (run(f"rounds=1 training.upload={upload}").go() for upload in ("weights", "float16"))
+    [before], [after] = whole.lines("train"), halved.lines("train")
+    assert (after["refused"], after["bytes-down"]) == ([], before["bytes-down"])
+    assert after["bytes-up"] < 0.6 * before["bytes-up"]  # arrays have headers, too
+    assert not same(halved.weights(), whole.weights())
+    for name, tensor in halved.weights().items():
+        step = float((tensor - untrained[name]).abs().max())
+        np.testing.assert_allclose(tensor, whole.weights()[name], rtol=2.0**-23, atol=step * 2.0**-11)
+
+
 def test_strategies_train_the_same_clients_on_the_same_batches(run):
     rounds = [
         [
