@@ -130,6 +130,24 @@ def load(path: Path) -> Settings:
     return Settings.model_validate(plain)
 
 
+def load_component(path: Path) -> dict[str, Any]:
+    """Read a yaml file of one component: ``_target_`` and its arguments, as in ``conf/``.
+
+    Raises:
+        ConfigurationError: If the file is missing, isn't YAML, or its arguments don't fit.
+    """
+    try:
+        plain = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigurationError(f"'{path}' can't be read: {error}") from error
+    if not isinstance(plain, dict):
+        raise ConfigurationError(f"'{path}' must hold a component, '_target_' and its arguments; got a list")
+    settings = {str(key): value for key, value in plain.items()}
+    if found := list(problems(settings, path.name)):
+        raise _all_of(found)
+    return settings
+
+
 def save(settings: Settings, path: Path) -> None:
     """Write the resolved settings as YAML."""
     write_atomically(path, OmegaConf.to_yaml(settings.model_dump()).encode())

@@ -59,6 +59,7 @@ class HeldOut:
         self._chunk = chunk
         self._device = device
         self.protocol = protocol
+        self.made_by = self._suite.made_by
         self._bicubic = [self._score(clip, partial(_bicubic, _scale(clip))) for clip in self._clips]
         self.bicubic = self._scores(self._bicubic)
 

@@ -194,6 +194,7 @@ class Rounds:
                 "round": server_round,
                 "seconds": time.monotonic() - began,
                 "protocol": protocol.facts(),
+                "made-by": self._held_out.made_by,
                 **scores,
                 "bicubic": bicubic,
             }

@@ -6,6 +6,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from fedvsr_core.cli.evaluate import evaluate
 from fedvsr_core.cli.federation import run, stop
 from fedvsr_core.cli.import_checkpoint import import_checkpoint
 from fedvsr_core.cli.report import report
@@ -30,4 +31,5 @@ app.command()(run)
 app.command()(stop)
 app.command()(report)
 app.command()(upscale)
+app.command()(evaluate)
 app.command()(import_checkpoint)

@@ -19,6 +19,7 @@ from fedvsr_core.checkpoints.store import load_model
 from fedvsr_core.data.frames import probe, read_frames
 from fedvsr_core.errors import DataError
 from fedvsr_core.inference.sink import check_free, open_sink
+from fedvsr_core.inference.tiles import WHOLE, Tiling
 from fedvsr_core.inference.upscale import upscale_frames
 
 _FOLDER_FPS = 25.0
@@ -35,9 +36,14 @@ def upscale(
     ],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     chunk: Annotated[int, typer.Option(min=1, help="Frames upscaled at once; fewer need less memory.")] = 16,
+    tile: Annotated[
+        int | None, typer.Option(min=8, help="Cut frames into tiles of so many low-resolution pixels.")
+    ] = None,
+    tile_overlap: Annotated[int, typer.Option(min=0, help="Pixels that tiles share at least.")] = 16,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Upscale a video. Sound isn't carried over; frames of a folder become a video of 25 frames a second."""
+    tiling = Tiling(tile, tile_overlap) if tile else WHOLE
     facts = probe(source)
     check_free(target, overwrite=overwrite)
     if target.exists() and target.samefile(source):
@@ -54,7 +60,7 @@ def upscale(
     )
     with Progress(*columns) as progress, open_sink(target, fps=fps, overwrite=overwrite) as write:
         task = progress.add_task("", total=facts.frames or None)
-        for frame in upscale_frames(model, read_frames(source), device=place, chunk=chunk):
+        for frame in upscale_frames(model, read_frames(source), device=place, chunk=chunk, tiling=tiling):
             write(frame)
             done += 1
             progress.update(task, completed=done)

@@ -37,7 +37,7 @@ class Videos:
         return [] if self.held_out_folder is None else self._shots(self.held_out_folder)
 
     def _shots(self, folder: Path) -> list[Shot]:
-        videos = _find(folder)
+        videos = find_videos(folder)
         if not videos:
             raise DataError(f"expected video files or folders of frames under '{folder}', found none")
         return [self._shot(folder, video) for video in videos]
@@ -50,7 +50,12 @@ class Videos:
         )
 
 
-def _find(folder: Path) -> list[Path]:
+def find_videos(folder: Path) -> list[Path]:
+    """Video files, and folders that hold images but no video files, in natural order.
+
+    Raises:
+        DataError: If the folder is missing.
+    """
     if not folder.is_dir():
         raise DataError(f"there is no folder of videos at '{folder}'")
     found = []

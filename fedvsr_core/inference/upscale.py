@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fedvsr_core.data.clips import Frames
 from fedvsr_core.data.frames import Frame
+from fedvsr_core.inference.tiles import WHOLE, Tiling, restore_tiled
 from fedvsr_core.models.contract import VideoModel
 
 CONTEXT = 4
@@ -16,7 +17,12 @@ CONTEXT = 4
 
 
 def upscale_frames(
-    model: VideoModel, frames: Iterable[Frame], *, device: torch.device, chunk: int
+    model: VideoModel,
+    frames: Iterable[Frame],
+    *,
+    device: torch.device,
+    chunk: int,
+    tiling: Tiling = WHOLE,
 ) -> Iterator[Frame]:
     """Upscale a video, a chunk of frames at a time.
 
@@ -25,12 +31,13 @@ def upscale_frames(
         frames: Low-resolution frames (H, W, 3), RGB uint8, all of one size.
         device: Where to compute.
         chunk: Frames that are upscaled at once, >= 1; the network sees `CONTEXT` more on either side.
+        tiling: Cuts large frames into tiles.
 
     Yields:
         Frames (sH, sW, 3), RGB uint8, as many as came in and in their order.
     """
     for window, before, new in _windows(frames, chunk):
-        high = _restore(model, np.stack(window), device)
+        high = _restore(model, np.stack(window), device, tiling)
         for frame in high[before : before + new]:
             yield _to_uint8(frame)
 
@@ -49,10 +56,10 @@ def _windows(frames: Iterable[Frame], chunk: int) -> Iterator[tuple[list[Frame],
 
 
 @torch.inference_mode()
-def _restore(model: VideoModel, low: Frames, device: torch.device) -> Tensor:
+def _restore(model: VideoModel, low: Frames, device: torch.device, tiling: Tiling) -> Tensor:
     """Run the network: (T, H, W, 3) -> (T, 3, sH, sW)."""
-    clip = torch.from_numpy(low).to(device).permute(0, 3, 1, 2)[None].float() / 255
-    return model(clip)[0]  # type: ignore[no-any-return]
+    clip = torch.from_numpy(low).permute(0, 3, 1, 2)[None].float() / 255
+    return restore_tiled(lambda tile: model(tile.to(device)), clip, scale=model.scale, tiling=tiling)[0]
 
 
 @torch.inference_mode()

@@ -11,7 +11,8 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     ``mixing``, ``kept-model`` (true if no update was used), ``clients`` (a list of ``client``, ``node``,
     ``loss``, ``parts``, ``examples``, ``steps``, ``weight``, ``seconds``, ``peak-memory-mb``, ``device``,
     ``batches``) and ``refused`` (a list of ``client``, ``node``, ``code``, ``reason``).
-``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), the means over clips by metric, such as
+``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), ``made-by`` (tools and versions behind
+    metrics for which they matter), the means over clips by metric, such as
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which
     only the first such line needs; ``left-out`` counts values that weren't finite, where there are any.
 ``evaluate-clients``: on the clients' own held-out clips: ``round``, ``seconds``, ``protocol``, the means over
@@ -63,7 +64,7 @@ class Journal:
         Raises:
             TypeError: If a value is none of these.
         """
-        self._file.write(json.dumps(_plain(line), allow_nan=False).encode() + b"\n")
+        self._file.write(json.dumps(plain_json(line), allow_nan=False).encode() + b"\n")
         self._sync()
 
     def cut_after(self, last_round: int) -> None:
@@ -130,13 +131,14 @@ def _is_object(text: bytes) -> bool:
         return False
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (anything that JSON takes)
+def plain_json(value: Any) -> Any:  # noqa: ANN401 (anything that JSON takes)
+    """Plain values for JSON: numpy numbers become numbers, NaN and infinities the strings of the journal."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     return value

@@ -48,15 +48,15 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
         above, {one.round: one.mean.get(metric, math.nan) for one in scored}, "federated model", STRONG, 2.2
     )
     _reference(above, {one.round: one.bicubic.get(metric, math.nan) for one in scored}, "bicubic")
-    _finish(above, "Held-out video, mean of the clips", about.title)
+    finish_axes(above, "Held-out video, mean of the clips", about.title)
     clips = scored[-1].clips
     _lines(below, {clip: {one.round: one.clip_gain(clip) for one in scored} for clip in clips}, "clips")
     _line(below, {one.round: one.gain() for one in scored}, "mean of the clips", STRONG, 2.2)
     if theirs := evaluations(lines, "evaluate-clients"):
         _line(below, {one.round: one.gain() for one in theirs}, "clients' own clips", OWN, 2.2)
     _reference(below, {0: 0.0}, "bicubic")
-    _finish(below, "Gain over bicubic", f"{about.label} gain{f' ({about.unit})' if about.unit else ''}")
-    _write(figure, path)
+    finish_axes(below, "Gain over bicubic", f"{about.label} gain{f' ({about.unit})' if about.unit else ''}")
+    write_figure(figure, path)
 
 
 def plot_losses(lines: Sequence[Line], path: Path) -> None:
@@ -78,8 +78,8 @@ def plot_losses(lines: Sequence[Line], path: Path) -> None:
         _lines(axes, series, "clients")
         if len(series) > len(COLOURS):
             _line(axes, _mean_by_round(series), "mean of the clients", STRONG, 2.2)
-        _finish(axes, title, "loss", legend=axes is all_axes[0])
-    _write(figure, path)
+        finish_axes(axes, title, "loss", legend=axes is all_axes[0])
+    write_figure(figure, path)
 
 
 def plot_weights(lines: Sequence[Line], path: Path) -> None:
@@ -105,14 +105,14 @@ def plot_weights(lines: Sequence[Line], path: Path) -> None:
         }
         _lines(axes, percent, "clients", markers=True)
         _reference(axes, {number: 100 / count for number, count in takers.items() if count}, "equal shares")
-        _finish(axes, "Weight of each client in the average", "weight (%)")
+        finish_axes(axes, "Weight of each client in the average", "weight (%)")
     else:
         shares = {
             name: [value * takers[number] for number, value in values.items()]
             for name, values in weights.items()
         }
         figure = _heat_map(shares, list(takers))
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def _heat_map(shares: Mapping[str, Sequence[float]], rounds: Sequence[int]) -> Figure:
@@ -124,7 +124,7 @@ def _heat_map(shares: Mapping[str, Sequence[float]], rounds: Sequence[int]) -> F
     step = math.ceil(len(shares) / 60)
     axes.set_yticks(range(0, len(shares), step), list(shares)[::step], fontsize=7)
     axes.invert_yaxis()
-    _rounds_axis(axes)
+    _counting_axis(axes, "round")
     axes.set_title("Weight of each client in the average (white: took no part)", loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     figure.colorbar(mesh, ax=axes, label="weight over equal share", aspect=30, pad=0.02)
@@ -165,11 +165,12 @@ def _reference(axes: Axes, values: Values, label: str) -> None:
     line.set(color=STRONG, linestyle=(0, (5, 2)), linewidth=1.2, label=label)
 
 
-def _finish(axes: Axes, title: str, ylabel: str, *, legend: bool = True) -> None:
+def finish_axes(axes: Axes, title: str, ylabel: str, *, legend: bool = True, over: str = "round") -> None:
+    """Give a panel its title, labels, grid and legend; ``over`` is what its whole-numbered axis counts."""
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_ylabel(ylabel)
     axes.ticklabel_format(axis="y", useOffset=False)
-    _rounds_axis(axes)
+    _counting_axis(axes, over)
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -177,12 +178,12 @@ def _finish(axes: Axes, title: str, ylabel: str, *, legend: bool = True) -> None
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
 
 
-def _rounds_axis(axes: Axes) -> None:
+def _counting_axis(axes: Axes, over: str) -> None:
     left, right = axes.dataLim.intervalx
     if left == right:
         axes.set_xlim(left - 0.5, right + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    axes.set_xlabel("round")
+    axes.set_xlabel(over)
     axes.label_outer()
 
 
@@ -209,7 +210,8 @@ def _figure(panels: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
 
 
-def _write(figure: Figure, path: Path) -> None:
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, all of it or nothing."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_atomically(path, picture.getvalue())

@@ -41,12 +41,17 @@ def provenance(*, run_config: Mapping[str, Any], seed: int, device: str, code: s
         "seed": seed,
         "code": code,
         "commit": commit(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": versions(),
         "device": device,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cpus": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python and `PACKAGES`; None where one isn't installed."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 def command(run_config: Mapping[str, Any]) -> str:

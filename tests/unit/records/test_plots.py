@@ -22,13 +22,13 @@ Plot = Callable[[Sequence[dict[str, Any]], Path], None]
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures as they were when they were written."""
     drawn: list[Figure] = []
-    write = plots._write
+    write = plots.write_figure
 
     def watch(figure: Figure, path: Path) -> None:
         drawn.append(figure)
         write(figure, path)
 
-    monkeypatch.setattr(plots, "_write", watch)
+    monkeypatch.setattr(plots, "write_figure", watch)
     return drawn
 
 
