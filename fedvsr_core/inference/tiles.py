@@ -63,8 +63,8 @@ def restore_tiled(restore: Callable[[Tensor], Tensor], low: Tensor, *, scale: in
 
 def _spans(length: int, size: int, overlap: int, scale: int) -> Iterator[tuple[int, int, Tensor]]:
     """Tiles along one axis, the last one moved inside, and the weight of each of their high pixels."""
+    starts = [*range(0, length - size, size - overlap), max(length - size, 0)]
     size = min(size, length)
-    starts = [*range(0, length - size, size - overlap), length - size]
     for start in starts:
         ramp = torch.arange(1, scale * size + 1, dtype=torch.float32) / (scale * overlap + 1)
         fade = torch.ones(scale * size)
