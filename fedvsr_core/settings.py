@@ -66,6 +66,21 @@ class Cohort(_Section):
     min_replies: int = Field(ge=1)
 
 
+class Screening(_Section):
+    """Which replies may not enter the model, beside those that don't fit it.
+
+    Attributes:
+        norm_factor: Largest norm of an update in units of the median of the recent ones, or None for no
+            bound.
+        max_loss: Largest loss that a client may report.
+        max_examples: Most examples that a client may report.
+    """
+
+    norm_factor: float | None = Field(ge=1)
+    max_loss: float = Field(gt=0)
+    max_examples: int = Field(ge=1)
+
+
 class Evaluation(_Section):
     """When the global model is scored on held-out clips.
 
@@ -143,6 +158,7 @@ class Settings(_Section):
     protocol: Component
     training: Training
     cohort: Cohort
+    screening: Screening
     evaluation: Evaluation
     run: Run
     names: dict[str, str]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
     with run_dir.locked(), _log_to(logging.FileHandler(run_dir.log)), Journal(run_dir.journal) as journal:
         _log.info("run directory: %s", run_dir.path)
-        norms = Norms()
+        norms = Norms(factor=settings.screening.norm_factor or math.inf)
         done = _restore(run_dir, journal, model, strategy, norms) if settings.run.resume else None
         if done == settings.rounds:
             _log.info("all %d rounds are done; nothing to do", done)

@@ -34,7 +34,8 @@ class Norms:
         """Largest norm that an update may have; infinite while too few are known, or most are zero."""
         if len(self._norms) < self._fewest:
             return math.inf
-        return self._factor * statistics.median(self._norms) or math.inf
+        usual = statistics.median(self._norms)
+        return self._factor * usual if usual else math.inf
 
     @property
     def known(self) -> list[float]:

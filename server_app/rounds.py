@@ -121,6 +121,8 @@ class Rounds:
             sent=exchange.sent,
             clients=names,
             parts=settings.loss.get("parts"),
+            max_examples=settings.screening.max_examples,
+            max_loss=settings.screening.max_loss,
             norms=self._norms,
         )
         observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))

@@ -132,6 +132,14 @@ def test_differences_take_half_the_bytes_and_give_nearly_the_same_model(run):
         np.testing.assert_allclose(tensor, whole.weights()[name], rtol=2.0**-23, atol=step * 2.0**-11)
 
 
+@pytest.mark.parametrize(("limit", "code"), [("max_loss=1e-6", "loss"), ("max_examples=1", "examples")])
+def test_limits_of_the_configuration(run, limit, code):
+    one = run(f"screening.{limit} rounds=1")
+    with pytest.raises(FederationError):
+        one.go()
+    assert {refused["code"] for refused in one.lines("train")[0]["refused"]} == {code}
+
+
 def test_strategies_train_the_same_clients_on_the_same_batches(run):
     rounds = [
         [

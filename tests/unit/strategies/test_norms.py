@@ -28,6 +28,11 @@ def test_the_bound_follows_training():
     assert norms.bound == 2000.0
 
 
+@pytest.mark.parametrize("factor", [20, math.inf])
 @pytest.mark.parametrize("known", [[], [0.0] * 10], ids=["nothing", "only zeros"])
-def test_no_bound(known):
-    assert Norms(known=known).bound == math.inf
+def test_no_bound(known, factor):
+    assert Norms(known=known, factor=factor).bound == math.inf
+
+
+def test_a_bound_that_is_switched_off():
+    assert Norms(known=[1.0] * 20, factor=math.inf).bound == math.inf
