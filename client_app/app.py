@@ -9,11 +9,13 @@ from flwr.clientapp import ClientApp
 
 from client_app.held_out import own_held_out
 from client_app.local_data import client_name, local_clips
+from client_app.memory import Memory, memory_folder
+from client_app.objectives.plain import Plain, Start
 from fedvsr_core import devices
 from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import to_record, to_state
+from fedvsr_core.flower.arrays import completed, to_arrays, to_record, to_state
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.differences import to_differences
 from fedvsr_core.flower.reports import Report
@@ -47,21 +49,41 @@ def train(message: Message, context: Context) -> Message:
     began = time.monotonic()
     config = message.content.config_records[keys.CONFIG]
     settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
-    start = message.content.array_records[keys.ARRAYS]
+    received = dict(message.content.array_records)
+    start = received.pop(keys.ARRAYS)
     client, device = client_name(context.node_config), _device(context)
-    seed = derive(settings.seed, "train", int(str(config[keys.SERVER_ROUND])), client)
+    server_round = int(str(config[keys.SERVER_ROUND]))
+    seed = derive(settings.seed, "train", server_round, client)
 
     torch.manual_seed(seed)
     model = build(settings.model)
     model.load_state_dict(to_state(start, model.state_dict()))
     model.to(device)
     batches = Batches(local_clips(settings, context.node_config), settings.training, seed=seed)
+    objective: Plain = build(settings.objective)
+    loss = build(settings.loss)
+    objective.begin(
+        model,
+        Start(
+            server_round=server_round,
+            arrays={name: to_arrays(record) for name, record in received.items()},
+            memory=Memory(
+                context.state,
+                memory_folder(context.node_config, str(config.get(keys.RUN, "")), client),
+                counted=int(str(config.get(keys.COUNTED, 0))),
+            ),
+            batches=batches,
+            loss=loss,
+            device=device,
+            seed=settings.seed,
+        ),
+    )
     outcome = train_locally(
         model,
         batches,
-        loss=build(settings.loss),
-        optimiser=build(settings.optimiser, params=model.parameters()),
-        adjust=build(settings.objective).adjust,
+        loss=objective.loss(loss),
+        optimiser=build(settings.optimiser, params=[*model.parameters(), *objective.parameters()]),
+        adjust=objective.adjust,
         clip_norm=settings.training.clip_norm,
         device=device,
     )
@@ -80,7 +102,8 @@ def train(message: Message, context: Context) -> Message:
     trained = to_record(model.state_dict())
     if settings.training.upload == "float16":
         trained = to_differences(trained, start)
-    return Message(RecordDict({keys.ARRAYS: trained, **report.pack()}), reply_to=message)
+    beside = {name: completed(arrays, start) for name, arrays in objective.end(model).items()}
+    return Message(RecordDict({keys.ARRAYS: trained, **beside, **report.pack()}), reply_to=message)
 
 
 @app.evaluate()

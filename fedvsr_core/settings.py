@@ -31,13 +31,14 @@ class Training(_Section):
     """What one client does in one round.
 
     Attributes:
-        steps: Optimiser steps.
+        steps: Optimiser steps; ``epochs``, if given, takes their place.
         batch: Windows a step.
         window: Frames of a window.
         patch: Height and width of the low-resolution crop, in pixels.
         clip_norm: Largest norm of the gradient, or None for no limit.
         upload: What it returns: ``weights``, or ``float16`` for their difference from the global model, in
             half the bytes.
+        epochs: As many windows as so many passes over a client's clips have, drawn with replacement, or None.
     """
 
     steps: int = Field(ge=1)
@@ -46,6 +47,7 @@ class Training(_Section):
     patch: int = Field(ge=4)
     clip_norm: float | None = Field(gt=0)
     upload: Literal["weights", "float16"]
+    epochs: float | None = Field(default=None, gt=0)
 
 
 class Cohort(_Section):
@@ -57,6 +59,8 @@ class Cohort(_Section):
         wait_s: Seconds to wait for them.
         timeout_s: Seconds to wait for the replies of a round.
         min_replies: Sound replies that a round needs to change the model.
+        upload_failure: Probability that a client trains and its upload is lost, drawn from (seed, round,
+            client); to study how strategies bear it.
     """
 
     clients_per_round: int | None = Field(ge=1)
@@ -64,6 +68,7 @@ class Cohort(_Section):
     wait_s: float = Field(gt=0)
     timeout_s: float = Field(gt=0)
     min_replies: int = Field(ge=1)
+    upload_failure: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Screening(_Section):

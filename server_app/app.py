@@ -30,7 +30,7 @@ from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
 from server_app.norms import Norms
 from server_app.rounds import Rounds
-from server_app.strategies.base import RoundStrategy
+from server_app.strategies.resumable import ResumableStrategy
 
 app = ServerApp()
 
@@ -58,7 +58,10 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
     with run_dir.locked(), _log_to(logging.FileHandler(run_dir.log)), Journal(run_dir.journal) as journal:
         _log.info("run directory: %s", run_dir.path)
         norms = Norms(factor=settings.screening.norm_factor or math.inf)
-        done = _restore(run_dir, journal, model, strategy, norms) if settings.run.resume else None
+        counted: dict[str, int] = {}
+        done = None
+        if settings.run.resume:
+            done = _restore(run_dir, journal, model, strategy, norms, counted)
         if done == settings.rounds:
             _log.info("all %d rounds are done; nothing to do", done)
             return
@@ -80,6 +83,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             run_dir=run_dir,
             journal=journal,
             norms=norms,
+            counted=counted,
         )
         began, earlier = time.monotonic(), _clients_before(run_dir)
         try:
@@ -123,7 +127,12 @@ def _check_same(clients: list[str], earlier: list[str] | None) -> None:
 
 
 def _restore(
-    run_dir: RunDir, journal: Journal, model: VideoModel, strategy: RoundStrategy, norms: Norms
+    run_dir: RunDir,
+    journal: Journal,
+    model: VideoModel,
+    strategy: ResumableStrategy,
+    norms: Norms,
+    counted: dict[str, int],
 ) -> int | None:
     """Take a run back to its last checkpoint; returns the rounds done, None if it has none."""
     last = run_dir.checkpoints / LAST
@@ -134,6 +143,7 @@ def _restore(
     model.load_state_dict(dict(checkpoint.state))
     strategy.load_state(checkpoint.strategy_state)
     norms.add(checkpoint.history["norms"])
+    counted.update(checkpoint.history["counted"])
     journal.cut_after(checkpoint.round)
     _log.info("continuing after round %d", checkpoint.round)
     return checkpoint.round
@@ -152,7 +162,7 @@ def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> d
     }
 
 
-def _build(settings: Settings) -> tuple[VideoModel, RoundStrategy, HeldOut]:
+def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
     """Build all parts, the clients' too: what any of them refuses is refused before a client starts."""
     torch.manual_seed(derive(settings.seed, "model"))
     model: VideoModel = build(settings.model)
@@ -160,7 +170,7 @@ def _build(settings: Settings) -> tuple[VideoModel, RoundStrategy, HeldOut]:
         build(component)
     build(settings.optimiser, params=model.parameters())
     strategy = build(settings.strategy.server, num_rounds=settings.rounds)
-    if not isinstance(strategy, RoundStrategy):
+    if not isinstance(strategy, ResumableStrategy):
         raise ConfigurationError(
             f"strategy.server must be a class of server_app.strategies, got {type(strategy).__name__}"
         )

@@ -152,6 +152,22 @@ def draw(clients: Iterable[str], count: int | None, *, seed: int, server_round: 
     return sorted(random.Random(derive(seed, "cohort", server_round)).sample(names, count))
 
 
+def lost_uploads(clients: Iterable[str], rate: float, *, seed: int, server_round: int) -> set[str]:
+    """The clients whose upload is lost in a round, a function of the seed, the round and the names alone.
+
+    Args:
+        clients: Names of those that take part.
+        rate: Probability of a loss, in [0, 1]; whoever is lost at one rate is lost at every higher one.
+        seed: The run's seed.
+        server_round: The round, from 1.
+    """
+    return {
+        client
+        for client in clients
+        if random.Random(derive(seed, "upload", server_round, client)).random() < rate
+    }
+
+
 class CohortGrid(Grid):
     """A federation that shows only one round's cohort, so that every strategy samples just these nodes."""
 

@@ -2,9 +2,11 @@
 
 import logging
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from hashlib import sha256
 
-from flwr.app import ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedvsr_core.checkpoints.rounds import TrainingCheckpoint, save_round
@@ -12,18 +14,19 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation import HeldOut
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
+from fedvsr_core.flower.records import records_of
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import Journal
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
-from server_app.cohort import CohortGrid, Member, Members, draw, warn_of_hidden_gpu
+from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
 from server_app.evaluation import evaluate_on_clients
 from server_app.exchange import Exchange, restored
 from server_app.norms import Norms
 from server_app.observation import Observation
 from server_app.screening import Refusal, Screening
-from server_app.strategies.base import RoundStrategy
+from server_app.strategies.resumable import ResumableStrategy
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Rounds:
         run_dir: Where checkpoints go.
         journal: Where every phase leaves a line.
         norms: How large the updates of the rounds so far were.
+        counted: The last round whose update entered the model, by client; for a run that is resumed.
     """
 
     def __init__(
@@ -50,12 +54,13 @@ class Rounds:
         settings: Settings,
         *,
         grid: Grid,
-        strategy: RoundStrategy,
+        strategy: ResumableStrategy,
         model: VideoModel,
         held_out: HeldOut,
         run_dir: RunDir,
         journal: Journal,
         norms: Norms,
+        counted: Mapping[str, int] | None = None,
     ) -> None:
         self._settings = settings
         self._grid = grid
@@ -67,6 +72,9 @@ class Rounds:
         self._members = Members(grid, settings.cohort)
         self._client_settings = settings.for_clients().model_dump_json()
         self._norms = norms
+        self._counted = dict(counted or {})
+        place = sha256(str(run_dir.path).encode()).hexdigest()[:8]  # two roots may have runs of one name
+        self._run_name = f"{run_dir.path.name}-{place}"
         self._idle = 0
 
     def gather(self) -> list[str]:
@@ -74,10 +82,13 @@ class Rounds:
 
         Raises:
             FederationError: As `Members.gather`.
+            ConfigurationError: If the strategy can't work with so many clients.
         """
         members = self._members.gather()
         _log.info("%d clients: %s", len(members), ", ".join(members))
         warn_of_hidden_gpu(members.values())
+        drawn = self._settings.cohort.clients_per_round or len(members)
+        self._strategy.prepare(clients=len(members), cohort=min(drawn, len(members)))
         return list(members)
 
     def run(self, done: int | None) -> None:
@@ -108,6 +119,20 @@ class Rounds:
         )
         return [members[client] for client in drawn]
 
+    def _addressed(self, messages: Iterable[Message], names: Mapping[int, str]) -> Iterator[Message]:
+        """Tell each client which run this is, and which of its rounds was the last to enter the model."""
+        for message in messages:
+            node = message.metadata.dst_node_id
+            config = ConfigRecord(
+                {
+                    **records_of(message.content, ConfigRecord)[keys.CONFIG],
+                    keys.RUN: self._run_name,
+                    keys.COUNTED: self._counted.get(names[node], 0),
+                }
+            )
+            content = RecordDict({**message.content, keys.CONFIG: config})
+            yield Message(content, dst_node_id=node, message_type=message.metadata.message_type)
+
     def _train(self, server_round: int, cohort: list[Member]) -> None:
         began, settings = time.monotonic(), self._settings
         names = {member.node: member.client for member in cohort}
@@ -115,7 +140,15 @@ class Rounds:
         # A new record each round: in simulation, messages that wait share theirs with whoever made them.
         config = ConfigRecord({keys.SERVER_ROUND: server_round, keys.SETTINGS: self._client_settings})
         grid = CohortGrid(self._grid, list(names))
-        exchange = Exchange(self._grid, self._strategy.configure_train(server_round, arrays, config, grid))
+        messages = list(
+            self._addressed(self._strategy.configure_train(server_round, arrays, config, grid), names)
+        )
+        bytes_down = {message.metadata.dst_node_id: _size(message) for message in messages}
+        exchange = Exchange(self._grid, messages)
+        del messages
+        lost = lost_uploads(
+            names.values(), settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
+        )
         screening = Screening(
             arrays,
             sent=exchange.sent,
@@ -123,6 +156,8 @@ class Rounds:
             parts=settings.loss.get("parts"),
             max_examples=settings.screening.max_examples,
             max_loss=settings.screening.max_loss,
+            beside=self._strategy.beside,
+            lost=[node for node, client in names.items() if client in lost],
             norms=self._norms,
         )
         observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
@@ -138,6 +173,7 @@ class Rounds:
         learned = updated is not None and len(observation.clients) >= settings.cohort.min_replies
         if updated is not None and learned:
             self._model.load_state_dict(to_state(updated, self._model.state_dict()))
+            self._counted |= {str(row["client"]): server_round for row in observation.clients}
         else:
             self._strategy.load_state(before)
             _log.warning(
@@ -162,14 +198,14 @@ class Rounds:
                 "phase": "train",
                 "round": server_round,
                 "seconds": time.monotonic() - began,
-                "bytes-down": size_bytes(arrays) * len(exchange.sent),
+                "bytes-down": sum(bytes_down[node] for node in exchange.sent.values()),
                 **observation.line(self._strategy.diagnostics if learned else {}),
                 "refused": [asdict(one) | {"node": str(one.node)} for one in refused],
                 "kept-model": not learned,
             }
         )
         observation.stop_if_a_worker_died()
-        self._idle = 0 if learned else self._idle + 1
+        self._idle = 0 if learned or lost else self._idle + 1
         if self._idle == min(MOST_IDLE, settings.rounds):
             raise FederationError(
                 f"{self._idle} rounds in a row, up to round {server_round}, have had too few sound replies;"
@@ -225,7 +261,12 @@ class Rounds:
             state=self._model.state_dict(),
             model_settings=self._settings.model,
             strategy_state=self._strategy.state(),
-            history={"norms": self._norms.known},
+            history={"norms": self._norms.known, "counted": self._counted},
             score=score,
         )
         save_round(self._run_dir.checkpoints, checkpoint, keep=self._settings.run.keep)
+
+
+def _size(message: Message) -> int:
+    """Bytes of all arrays of a message."""
+    return sum(map(size_bytes, records_of(message.content, ArrayRecord).values()))

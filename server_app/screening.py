@@ -30,7 +30,8 @@ class Refusal:
         client: Name of the client that was asked.
         node: The node that was asked; 0 where the reply answers nothing that we asked.
         code: The kind of reason: ``unknown``, ``duplicate``, ``error``, ``report``, ``identity``,
-            ``examples``, ``loss``, ``names``, ``dtype``, ``shape``, ``non-finite``, ``norm`` or ``timeout``.
+            ``examples``, ``loss``, ``lost``, ``names``, ``dtype``, ``shape``, ``non-finite``, ``norm`` or
+            ``timeout``.
         reason: One sentence.
     """
 
@@ -53,6 +54,8 @@ class Screening:
             strategies end the run if two replies report differently.
         max_examples: Most examples that a client may report.
         max_loss: Largest loss that a client may report.
+        beside: Names of further ArrayRecords that a reply must carry, each in the form of the model.
+        lost: Nodes whose upload is lost on purpose, to study how a strategy bears it.
         norms: What the norm of an update is judged by; it learns the norms of this round when it closes.
 
     Attributes:
@@ -69,6 +72,8 @@ class Screening:
         parts: Collection[str] | None = None,
         max_examples: int = 10_000_000,
         max_loss: float = 1e6,
+        beside: Collection[str] = (),
+        lost: Collection[int] = (),
         norms: Norms | None = None,
     ) -> None:
         self._reference = {name: view(array) for name, array in reference.items()}
@@ -77,6 +82,8 @@ class Screening:
         self._parts = None if parts is None else set(parts)
         self._max_examples = max_examples
         self._max_loss = max_loss
+        self._beside = set(beside)
+        self._lost = set(lost)
         self._history = norms or Norms()
         self._replied: set[int] = set()
         self.refused: list[Refusal] = []
@@ -112,16 +119,20 @@ class Screening:
         if node in self._replied:
             raise _RefusedError("duplicate", "its node has already replied in this round")
         self._replied.add(node)
+        if node in self._lost:
+            raise _RefusedError("lost", "its upload was lost on purpose (cohort.upload_failure)")
         if reply.has_error():
             raise _RefusedError("error", f"error {reply.error.code}: {last_line(reply.error.reason)}")
         if not reply.has_content():
             raise _RefusedError("error", "it has no content")
         self._check_report(reply, self._clients[node])
         records = records_of(reply.content, ArrayRecord)
-        if set(records) != {keys.ARRAYS}:
+        if set(records) != (expected := {keys.ARRAYS} | self._beside):
             raise _RefusedError(
-                "names", f"it must carry one ArrayRecord, '{keys.ARRAYS}', got {_some(records)}"
+                "names", f"it must carry the ArrayRecords {_some(expected)}, got {_some(records)}"
             )
+        for name in self._beside:
+            self._check_arrays(records[name])
         self.norms[node] = self._check_arrays(records[keys.ARRAYS])
         if self.norms[node] > self._history.bound:
             raise _RefusedError(

@@ -1,5 +1,6 @@
 """Seeded training batches: random windows and crops of a client's clips."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -74,7 +75,9 @@ class Batches:
         self._bounds = np.cumsum([number * area for number, area in zip(self._windows, areas, strict=True)])
 
     def __len__(self) -> int:
-        return self.training.steps
+        if self.training.epochs is None:
+            return self.training.steps
+        return math.ceil(self.training.epochs * self.num_windows / self.training.batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield low (B, T, 3, H, W) and high (B, T, 3, sH, sW) in [0, 1], one pair for each step."""

@@ -39,6 +39,16 @@ def to_state(record: ArrayRecord, own: Mapping[str, Tensor]) -> dict[str, Tensor
     return {name: torch.from_numpy(array.copy()) for name, array in to_arrays(record).items()} | kept
 
 
+def completed(arrays: Mapping[str, np.ndarray], form: ArrayRecord) -> ArrayRecord:
+    """Pack arrays in the form of a model: its names and dtypes, zeros where ``arrays`` has none."""
+    return record_from_arrays(
+        {
+            name: np.asarray(arrays[name], like.dtype) if name in arrays else np.zeros_like(like)
+            for name, like in to_arrays(form).items()
+        }
+    )
+
+
 def size_bytes(record: ArrayRecord) -> int:
     """Size of the arrays in bytes, as they travel."""
     return sum(len(array.data) for array in record.values())

@@ -5,10 +5,13 @@ ARRAYS = "arrays"
 CONFIG = "config"
 METRICS = "metrics"
 ABOUT = "about"
+VARIATES = "control-variates"
 
 # Entries of the ConfigRecord that the server sends.
 SERVER_ROUND = "server-round"
 SETTINGS = "settings"
+RUN = "run"
+COUNTED = "counted-round"
 
 # Entries of the MetricRecord that a client returns: numbers, the same for every client.
 NUM_EXAMPLES = "num-examples"
@@ -39,3 +42,4 @@ NUM_PARTITIONS = "num-partitions"
 SITE = "site"
 DATA_DIR = "data-dir"
 HELD_OUT_DIR = "held-out-dir"
+MEMORY_DIR = "memory-dir"

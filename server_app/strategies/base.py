@@ -5,13 +5,12 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
 
 from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import AggregationError, ShapeError
@@ -19,6 +18,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.views import view
+from server_app.strategies.resumable import ResumableStrategy
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +34,14 @@ class Update:
         arrays: Its floating-point arrays by name, read-only; names, shapes and dtypes are the global model's.
         magnitudes: The largest magnitude in each array, below `LIMIT`.
         numbers: What it reports: the finite scalars of its MetricRecord.
+        beside: Further arrays in the model's form, by the name of their record.
     """
 
     node: int
     arrays: NamedArrays
     magnitudes: Mapping[str, float]
     numbers: Mapping[str, float]
+    beside: Mapping[str, NamedArrays] = field(default_factory=dict)
 
     def loss(self) -> float:
         """The mean training loss; beyond 1e-9 and 1e9 it counts as the nearest of these.
@@ -66,19 +68,16 @@ class Combined:
     weights: Mapping[int, float]
 
 
-class RoundStrategy(Strategy):
+class RoundStrategy(ResumableStrategy):
     """A server half: subclasses say how updates combine.
 
     It trains on every node that the grid shows; a grid that shows some of the nodes draws a cohort. Replies
     that can't be used - errors, other arrays than the model's, values that aren't finite - are left out and
     logged. Integer and boolean arrays keep the global model's values.
-
-    Attributes:
-        diagnostics: Facts of the latest round, plain JSON values but that ``weights`` is by node id.
     """
 
     def __init__(self) -> None:
-        self.diagnostics: dict[str, Any] = {}
+        super().__init__()
         self._global = ArrayRecord()
         self._model: NamedArrays = {}  # the floating-point arrays of the same
 
@@ -134,22 +133,6 @@ class RoundStrategy(Strategy):
         """Log the strategy's name."""
         _log.info("strategy: %s", type(self).__name__)
 
-    def state(self) -> dict[str, np.ndarray]:
-        """What must survive a resume, as named arrays; nothing, unless a subclass says otherwise."""
-        return {}
-
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take back what `state` gave.
-
-        Raises:
-            AggregationError: If the names aren't those that `state` gives.
-        """
-        if set(state) != set(self.state()):
-            raise AggregationError(
-                f"{type(self).__name__} keeps {sorted(self.state()) or 'no state'}, got {sorted(state)};"
-                " resume with the strategy of the run"
-            )
-
     def leave_out(self, node: int, reason: object) -> None:
         """Log that a node's reply isn't used."""
         _log.warning("left out the reply of node %d: %s", node, reason)
@@ -175,28 +158,23 @@ class RoundStrategy(Strategy):
     def _read(self, reply: Message) -> Update:
         if not reply.has_content():
             raise AggregationError(f"it failed: {reply.error if reply.has_error() else 'no content'}")
-        arrays = _the_one(records_of(reply.content, ArrayRecord), keys.ARRAYS, "ArrayRecord")
+        records = records_of(reply.content, ArrayRecord)
+        arrays = _the_one(records, keys.ARRAYS, "ArrayRecord")
         metrics = _the_one(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord")
         received = _floating(arrays)
         model = self._model if len(self._global) else received  # some aggregate without having configured
-        if set(received) != set(model):
-            raise AggregationError(
-                f"its arrays must be the model's, but {sorted(set(received) ^ set(model))[:3]} differ"
-            )
-        magnitudes = {}
-        for name, like in model.items():
-            array = received[name]
-            if array.shape != like.shape or array.dtype != like.dtype:
-                raise AggregationError(
-                    f"'{name}' must be {like.dtype} of shape {like.shape}, got {array.dtype} {array.shape}"
-                )
-            if not (found := largest(array)) < LIMIT:
-                raise AggregationError(f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't")
-            magnitudes[name] = found
+        magnitudes = _magnitudes(received, model)
+        beside = {name: _floating(record) for name, record in records.items() if name in self.beside}
+        for further in beside.values():
+            _magnitudes(further, model)
         if not len(self._global):
             self._global, self._model = arrays, received
         return Update(
-            reply.metadata.src_node_id, {name: received[name] for name in model}, magnitudes, _finite(metrics)
+            reply.metadata.src_node_id,
+            {name: received[name] for name in model},
+            magnitudes,
+            _finite(metrics),
+            {which: {name: further[name] for name in model} for which, further in beside.items()},
         )
 
     def _pack(self, arrays: Iterable[tuple[str, np.ndarray]]) -> ArrayRecord:
@@ -215,6 +193,25 @@ def _the_one(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: 
     if len(records) != 1:
         raise AggregationError(f"a reply must carry one {kind}, got {len(records)}")
     return next(iter(records.values()))
+
+
+def _magnitudes(received: NamedArrays, model: NamedArrays) -> dict[str, float]:
+    """The largest magnitude in each array, if all are in the model's form and can be used."""
+    if set(received) != set(model):
+        raise AggregationError(
+            f"its arrays must be the model's, but {sorted(set(received) ^ set(model))[:3]} differ"
+        )
+    magnitudes = {}
+    for name, like in model.items():
+        array = received[name]
+        if array.shape != like.shape or array.dtype != like.dtype:
+            raise AggregationError(
+                f"'{name}' must be {like.dtype} of shape {like.shape}, got {array.dtype} {array.shape}"
+            )
+        if not (found := largest(array)) < LIMIT:
+            raise AggregationError(f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't")
+        magnitudes[name] = found
+    return magnitudes
 
 
 def _floating(arrays: ArrayRecord) -> NamedArrays:

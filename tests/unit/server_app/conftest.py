@@ -89,18 +89,25 @@ class Federation(FakeGrid):
             for index, node in enumerate(self.nodes)
         }
         self.spoil = {}
+        self.states = {node: RecordDict() for node in self.nodes}  # the nodes', as long as the engine runs
 
     def _run_client(self, message):
         node = message.metadata.dst_node_id
         config = self._config[node]
         try:
-            reply = client_app(message, Context(1, node, config, RecordDict(), {}))
+            reply = client_app(message, Context(1, node, config, self.states[node], {}))
         except FedVSRError as error:
             reply = Message(Error(0, str(error)), reply_to=message)
         spoil = self.spoil.get(config["partition-id"])
         if spoil is not None and message.metadata.message_type == MessageType.TRAIN:
             return spoil(reply)
         return reply
+
+
+@pytest.fixture(autouse=True)
+def flower_home(tmp_path, monkeypatch):
+    """Clients keep what outlives a run in this test's folder."""
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path / "flower-home"))
 
 
 @pytest.fixture

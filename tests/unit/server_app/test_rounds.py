@@ -39,6 +39,7 @@ class Run:
         )
         self.held_out = held_out
         self.norms = Norms()
+        self.counted = {}
         self.dir = path or RunDir.create(str(root), ["tiny"])
 
     def go(self, done=None):
@@ -52,6 +53,7 @@ class Run:
                 run_dir=self.dir,
                 journal=journal,
                 norms=self.norms,
+                counted=self.counted,
             )
             self.clients = rounds.gather()
             rounds.run(done)
@@ -64,6 +66,7 @@ class Run:
         new.model.load_state_dict(dict(checkpoint.state))
         new.strategy.load_state(checkpoint.strategy_state)
         new.norms.add(checkpoint.history["norms"])
+        new.counted = checkpoint.history["counted"]
         return new.go(checkpoint.round)
 
     def lines(self, phase):
@@ -166,7 +169,7 @@ def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, federation):
     assert one.last() != run("seed=1").go().last()
 
 
-@pytest.mark.parametrize("strategy", ["fedvsr", "fedavg"])
+@pytest.mark.parametrize("strategy", ["fedvsr", "fedavg", "scaffold"])
 @pytest.mark.parametrize("done", [0, 1, 2])
 def test_resumed_it_ends_with_the_same_bytes(run, federation, strategy, done):
     whole = run("rounds=3", strategy=strategy).go()
