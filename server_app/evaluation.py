@@ -134,12 +134,11 @@ def _tell(title: str, line: Mapping[str, Any], protocol: Protocol) -> None:
         _log.warning("%s: no client has scored the model on held-out clips of its own", title)
         return
     _log.info(
-        "%s: clients' own %d clips: %s %.*f, %+.3f against bicubic (%.0f s)",
+        "%s: clients' own %d clips: %s %s, %+.3f against bicubic (%.1f s)",
         title,
         line["clips"],
-        about.title,
-        about.digits,
-        score,
+        about.label,
+        about.value(score),
         score - line["bicubic"][protocol.headline],
         line["seconds"],
     )

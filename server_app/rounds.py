@@ -218,11 +218,11 @@ class Rounds:
         bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
         metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(
-            "round %d/%d: held-out %s %s, %+.3f against bicubic (%.0f s)",
+            "round %d/%d: held-out %s %s, %+.3f against bicubic (%.1f s)",
             server_round,
             self._settings.rounds,
             about.label,
-            f"{scores[metric]:.{about.digits}f}{f' {about.unit}' if about.unit else ''}",
+            about.value(scores[metric]),
             scores[metric] - bicubic[metric],
             time.monotonic() - began,
         )

@@ -28,6 +28,10 @@ class About:
         """Label and unit."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
+    def value(self, score: float) -> str:
+        """A score with its decimals and unit."""
+        return f"{score:.{self.digits}f} {self.unit}".rstrip()
+
 
 METRICS = {
     "psnr-y": About("PSNR-Y", "dB", 3, "high"),

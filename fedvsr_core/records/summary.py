@@ -1,5 +1,6 @@
 """A run in one page of Markdown, written from its journal."""
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -146,15 +147,15 @@ def _clients_scores(lines: Sequence[Line]) -> list[str]:
         (one["client"], one["clips"], one["frames"], _score(one, last.headline), number(one["seconds"], 1))
         for one in line["clients"]
     ]
-    title = METRICS[last.headline].title
+    about = METRICS[last.headline]
+    score, bicubic = (about.value(one.get(last.headline, math.nan)) for one in (last.mean, last.bicubic))
     return [
         "## Scores on the clients' own held-out video",
         "",
-        f"Round {last.round}: **{_score(last.mean, last.headline)}**, bicubic"
-        f" {_score(last.bicubic, last.headline)} ({title}), exact mean over {line['clips']} clips of"
-        f" {len(rows)} clients.",
+        f"Round {last.round}: {about.label} **{score}**, bicubic {bicubic}; exact mean over"
+        f" {line['clips']} clips of {len(rows)} clients.",
         "",
-        *table(["Client", "clips", "frames", title, "seconds"], rows),
+        *table(["Client", "clips", "frames", about.title, "seconds"], rows),
     ]
 
 

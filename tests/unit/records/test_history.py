@@ -81,3 +81,17 @@ def test_names_without_numbers_are_sorted_too() -> None:
     assert sorted(["site-b", "site-10", "site-a", "site-9", "²"], key=natural) == [
         "site-9", "site-10", "site-a", "site-b", "²",
     ]  # fmt: skip
+
+
+def test_the_best_by_a_metric_of_which_less_is_better(journal: Lines) -> None:
+    protocol, bicubic = {"metrics": ["lpips"]}, {"lpips": 0.5}
+    for line in journal:
+        if line["phase"] == "evaluate":
+            line |= {
+                "protocol": protocol,
+                "bicubic": bicubic,
+                "lpips": 0.5 - line["round"] * (4 - line["round"]),
+            }
+    best = best_evaluation(journal)
+    assert best is not None
+    assert (best.round, best.headline, best.gain()) == (2, "lpips", -4.0)

@@ -75,6 +75,35 @@ def test_psnr_by_hand(journal: Lines, tmp_path: Path, figures: list[Figure]) -> 
     assert below.get_xlabel() == "round"
 
 
+def test_another_headline_and_the_clients_own_clips(
+    journal: Lines, tmp_path: Path, figures: list[Figure]
+) -> None:
+    protocol = {"metrics": ["lpips", "psnr-y"]}
+    lines = [
+        {
+            **line,
+            "lpips": 0.5 - line["round"] / 8,
+            "bicubic": {"lpips": 0.5, "psnr-y": 28.0},
+            "protocol": protocol,
+        }
+        if line["phase"] == "evaluate"
+        else line
+        for line in journal
+    ]
+    own = {
+        "phase": "evaluate-clients",
+        "lpips": 0.25,
+        "bicubic": {"lpips": 0.5},
+        "clips": 7,
+        "protocol": protocol,
+    }
+    plot_psnr([*lines, {**own, "round": 1}, {**own, "round": 3, "lpips": 0.125}], tmp_path / "psnr.png")
+    above, below = figures[0].axes
+    assert curves(above)["federated model"] == ([0, 1, 2, 3], [0.5, 0.375, 0.25, 0.125])
+    assert curves(below)["clients' own clips"] == ([1, 3], [-0.25, -0.375])
+    assert (above.get_ylabel(), below.get_ylabel()) == ("LPIPS-alex", "LPIPS-alex gain")
+
+
 def test_bicubic_that_changes_is_a_line(journal: Lines, tmp_path: Path, figures: list[Figure]) -> None:
     journal[7] = {**journal[7], "bicubic": {"psnr-y": 27.0}}
     plot_psnr(journal, tmp_path / "psnr.png")
