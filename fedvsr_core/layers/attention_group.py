@@ -114,6 +114,20 @@ class AttentionGroup(nn.Module):
         return x
 
 
+class ResidualGroup(nn.Module):
+    """Attention layers and a linear one, added to their input."""
+
+    def __init__(self, group: AttentionGroup, width: int) -> None:
+        super().__init__()
+        self.residual_group = group
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, H, W, width) -> (B, T, H, W, width)."""
+        change: Tensor = self.linear(self.residual_group(x))
+        return x + change
+
+
 def _padding(size: Size3, window: Size3) -> list[int]:
     """What `F.pad` adds at the end of columns, rows and frames, to multiples of the window."""
     rest = [-long % wide for long, wide in zip(size, window, strict=True)]

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedvsr_core.errors import ConfigurationError, ShapeError
-from fedvsr_core.layers.attention_group import AttentionGroup
+from fedvsr_core.layers.attention_group import AttentionGroup, ResidualGroup
 from fedvsr_core.layers.frame_conv import FrameConv, Upsampler, resized
 from fedvsr_core.layers.mlp import GatedMlp
 from fedvsr_core.layers.parallel_warping import ParallelWarping
@@ -156,7 +156,7 @@ class VRT(VideoTransformer):
         self.stage8 = nn.ModuleList([enter])
         for place in range(_STAGES, len(depths)):
             window = (1, height, width) if place in indep_reconsts else window_size
-            self.stage8.append(_Reconstruction(group(place, window, drops[place]), embed_dims[place]))
+            self.stage8.append(ResidualGroup(group(place, window, drops[place]), embed_dims[place]))
         self.norm = nn.LayerNorm(embed_dims[-1])
         self.conv_after_body = nn.Linear(embed_dims[-1], embed_dims[0])
         self._add_head(embed_dims[0])
@@ -308,19 +308,6 @@ class _Stage(nn.Module):
         for layer in self.reshape.values():
             x = layer(x)
         return x
-
-
-class _Reconstruction(nn.Module):
-    """Attention in windows at full resolution, added to its input."""
-
-    def __init__(self, group: AttentionGroup, width: int) -> None:
-        super().__init__()
-        self.residual_group = group
-        self.linear = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.linear(self.residual_group(x))
-        return x + change
 
 
 def _check(
