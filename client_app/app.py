@@ -8,7 +8,7 @@ from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from client_app.held_out import own_held_out
-from client_app.local_data import client_name, local_clips
+from client_app.local_data import client_name, local_shots
 from client_app.memory import Memory, memory_folder
 from client_app.objectives.plain import Plain, Start
 from fedvsr_core import devices
@@ -59,7 +59,12 @@ def train(message: Message, context: Context) -> Message:
     model = build(settings.model)
     model.load_state_dict(to_state(start, model.state_dict()))
     model.to(device)
-    batches = Batches(local_clips(settings, context.node_config), settings.training, seed=seed)
+    batches = Batches(
+        local_shots(settings, context.node_config),
+        settings.training,
+        seed=seed,
+        workers=int(context.node_config.get(keys.WORKERS, 1)),
+    )
     objective: Plain = build(settings.objective)
     loss = build(settings.loss)
     objective.begin(

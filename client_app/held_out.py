@@ -61,7 +61,7 @@ def _shots(settings: ClientSettings, where: Mapping[str, str]) -> list[Shot]:
             )
         if not held_out:
             return []
-        own = {**SITE_DATA, "folder": held_out, "scale": settings.degradation["scale"]}
-        return list(build(own).train())
+        where_it_is = {"folder": held_out, "held_out_folder": held_out}
+        return list(build({**SITE_DATA, **where_it_is, "scale": settings.degradation["scale"]}).held_out())
     index, count = int(where[keys.PARTITION_ID]), int(where[keys.NUM_PARTITIONS])
     return list(build(settings.data).held_out())[index::count]

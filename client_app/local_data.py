@@ -1,20 +1,30 @@
 """This site's clips: its own data folder, or its part of a shared dataset in simulation."""
 
 import json
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from fedvsr_core.components import build
-from fedvsr_core.data.clips import Clip
-from fedvsr_core.data.degradation import with_low
+from fedvsr_core.data.memory import FrameMemory, base_of, decoded_size
+from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
 from fedvsr_core.settings import ClientSettings
 
 NodeConfig = Mapping[str, object]
 
-SITE_DATA = {"_target_": "fedvsr_core.data.videos.Videos", "held_out_folder": None, "max_frames": 300}
+SITE_DATA = {
+    "_target_": "fedvsr_core.data.layouts.detect.Folders",
+    "held_out_folder": None,
+    "max_frames": 300,
+}
 """How a site's data folder is read, but for the folder itself and the scale."""
+
+
+_MEMORY_MB = 2048
+_log = logging.getLogger(__name__)
 
 
 def client_name(node_config: NodeConfig) -> str:
@@ -33,17 +43,41 @@ def client_name(node_config: NodeConfig) -> str:
     )
 
 
-def local_clips(settings: ClientSettings, node_config: NodeConfig) -> list[Clip]:
-    """The clips that this node trains on, with their low-resolution frames; prepared once per process.
+def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
+    """The clips that this node trains on, with their low-resolution frames, decoded when they are sliced.
+
+    Where all of them fit into ``memory-mb`` of the node configuration, they stay there once they are decoded.
+    Otherwise what a sample needs is read anew from the files; that is fast from a clip store, and no other.
 
     Raises:
         ConfigurationError: If the node has neither a data folder nor a partition.
         DataError: If the folder or the partition holds nothing to train on.
     """
-    degradation = json.dumps(settings.degradation)
+    degradation = build(settings.degradation)
+    shots = [shot.degraded(degradation) for shot in _shots(settings, node_config)]
+    limit = int(float(str(node_config.get(keys.MEMORY_MB, _MEMORY_MB))) * 2**20)
+    needed = sum(map(decoded_size, {base_of(pixels) for shot in shots for pixels in (shot.high, shot.low)}))
+    if needed > limit:
+        _log.warning(
+            "%d clips need %d MB decoded, more than %s=%d, and are read from their files for every sample;"
+            " 'fedvsr data prepare' makes a clip store of them that is faster and needs no memory",
+            len(shots),
+            needed / 2**20,
+            keys.MEMORY_MB,
+            limit / 2**20,
+        )
+        return shots
+    memory = _memory(limit)
+    return [
+        replace(shot, high=memory.keep(shot.high), low=None if shot.low is None else memory.keep(shot.low))
+        for shot in shots
+    ]
+
+
+def _shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
     if folder := node_config.get(keys.DATA_DIR):
         own = {**SITE_DATA, "folder": str(folder), "scale": settings.degradation["scale"]}
-        return _prepare(json.dumps(own), None, 0, 1, degradation)
+        return _divided(json.dumps(own), None, 0, 1)
     try:
         index, count = (int(str(node_config[key])) for key in (keys.PARTITION_ID, keys.NUM_PARTITIONS))
     except KeyError as error:
@@ -52,14 +86,17 @@ def local_clips(settings: ClientSettings, node_config: NodeConfig) -> list[Clip]
             f" '{keys.NUM_PARTITIONS}'; start the SuperNode with"
             f" --node-config '{keys.DATA_DIR}=\"/path/to/videos\"'"
         ) from error
-    return _prepare(json.dumps(settings.data), json.dumps(settings.partition), index, count, degradation)
+    return _divided(json.dumps(settings.data), json.dumps(settings.partition), index, count)
 
 
 @lru_cache(maxsize=64)
-def _prepare(data: str, partition: str | None, index: int, count: int, degradation: str) -> list[Clip]:
-    """Decode and degrade; the arguments are JSON, so that they can be the key of the cache."""
-    shots = build(json.loads(data)).train()
-    if partition is not None:
-        shots = build(json.loads(partition))(shots, count)[index]
-    degrade = build(json.loads(degradation))
-    return [with_low(shot.clip(), degrade) for shot in shots]
+def _divided(data: str, partition: str | None, index: int, count: int) -> list[Shot]:
+    """List the clips, none decoded; the arguments are JSON, so that they can be the key of the cache."""
+    shots: list[Shot] = build(json.loads(data)).train()
+    return shots if partition is None else list(build(json.loads(partition))(shots, count)[index])
+
+
+@lru_cache(maxsize=1)
+def _memory(limit: int) -> FrameMemory:
+    """The decoded clips of this process, which works for several clients in simulation."""
+    return FrameMemory(limit)

@@ -9,7 +9,7 @@ import torch
 
 from fedvsr_core.components import build
 from fedvsr_core.data.clips import Clip, Frames
-from fedvsr_core.data.degradation import bicubic_up, with_low
+from fedvsr_core.data.degradation import Degradation, bicubic_up
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.inference.upscale import upscale_frames
@@ -45,13 +45,13 @@ class HeldOut:
         self,
         shots: Iterable[Shot],
         *,
-        degradation: Any,  # noqa: ANN401 (of any kind that the configuration names)
+        degradation: Degradation,
         chunk: int,
         device: torch.device,
         protocol: Protocol,
     ) -> None:
         self._suite = Suite(protocol.metrics, border=protocol.border, device=device)
-        self._clips = [with_low(shot.clip(), degradation) for shot in shots]
+        self._clips = [shot.degraded(degradation).clip() for shot in shots]
         if not self._clips:
             raise DataError(
                 "expected held-out clips to score the model on, got none; name a folder of them in data"

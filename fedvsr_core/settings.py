@@ -31,23 +31,25 @@ class Training(_Section):
     """What one client does in one round.
 
     Attributes:
-        steps: Optimiser steps; ``epochs``, if given, takes their place.
+        steps: Optimiser steps, unless there are epochs.
+        epochs: Passes over the windows of a client's clips, each in an order of its own; None counts steps.
         batch: Windows a step.
         window: Frames of a window.
         patch: Height and width of the low-resolution crop, in pixels.
         clip_norm: Largest norm of the gradient, or None for no limit.
         upload: What it returns: ``weights``, or ``float16`` for their difference from the global model, in
             half the bytes.
-        epochs: As many windows as so many passes over a client's clips have, drawn with replacement, or None.
+        augment: How crops are turned at random: flipped, rotated by 90 degrees, reversed in time.
     """
 
     steps: int = Field(ge=1)
+    epochs: float | None = Field(gt=0, default=None)
     batch: int = Field(ge=1)
     window: int = Field(ge=1)
     patch: int = Field(ge=4)
     clip_norm: float | None = Field(gt=0)
     upload: Literal["weights", "float16"]
-    epochs: float | None = Field(default=None, gt=0)
+    augment: tuple[Literal["flips", "rotations", "reversal"], ...] = ("flips", "rotations", "reversal")
 
 
 class Cohort(_Section):
@@ -101,6 +103,22 @@ class Evaluation(_Section):
     chunk: int = Field(ge=1)
     metrics: tuple[str, ...]
     clients: int | None = Field(ge=1)
+
+
+class Prepare(_Section):
+    """How ``fedvsr data prepare`` cuts clips.
+
+    Attributes:
+        shot_threshold: Mean difference of hue, saturation and value, of 255, at which a new shot begins; None
+            leaves clips whole.
+        duplicate_threshold: Mean difference of luma from the frame before, of 255, below which a frame is
+            left out as its near duplicate; 0 keeps every frame.
+        min_frames: Shots with fewer frames are left out.
+    """
+
+    shot_threshold: float | None = Field(gt=0)
+    duplicate_threshold: float = Field(ge=0)
+    min_frames: int = Field(ge=1)
 
 
 class Run(_Section):
@@ -165,6 +183,7 @@ class Settings(_Section):
     cohort: Cohort
     screening: Screening
     evaluation: Evaluation
+    prepare: Prepare
     run: Run
     names: dict[str, str]
 

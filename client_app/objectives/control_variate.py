@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from client_app.objectives.plain import Plain, Start
+from fedvsr_core.data.loaders import to_float
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 
@@ -54,7 +55,7 @@ class ControlVariate(Plain):
         if self.option == 1:
             for low, high in start.batches:
                 model.zero_grad(set_to_none=True)
-                start.loss(model(low.to(start.device)), high.to(start.device))[0].backward()
+                start.loss(model(to_float(low, start.device)), to_float(high, start.device))[0].backward()
                 self._observe(model)
             model.zero_grad(set_to_none=True)
 

@@ -6,6 +6,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from fedvsr_core.cli import data
 from fedvsr_core.cli.evaluate import evaluate
 from fedvsr_core.cli.federation import run, stop
 from fedvsr_core.cli.import_checkpoint import import_checkpoint
@@ -33,3 +34,7 @@ app.command()(report)
 app.command()(upscale)
 app.command()(evaluate)
 app.command()(import_checkpoint)
+app.add_typer(data.app, name="data")
+
+if __name__ == "__main__":
+    app()

@@ -7,8 +7,8 @@ from pathlib import Path
 from fedvsr_core.components import build, nearest
 from fedvsr_core.config import compose, options
 from fedvsr_core.data.frames import IMAGE_SUFFIXES, Frame, count_frames, probe, read_frames
+from fedvsr_core.data.layouts.videos import find_videos
 from fedvsr_core.data.shots import Shot
-from fedvsr_core.data.videos import find_videos
 from fedvsr_core.errors import DataError
 from fedvsr_core.scoring import Video
 

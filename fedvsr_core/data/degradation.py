@@ -1,15 +1,101 @@
 """Making low-resolution frames: MATLAB's bicubic resizing and the two published Gaussian blurs."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
-from fedvsr_core.data.clips import Clip, Frames
+from fedvsr_core.data.clips import ALL, Box, Clip, Frames, Pixels
 from fedvsr_core.data.resampling import FloatArray, Taps, mirrored, reflected, resample
 from fedvsr_core.errors import ShapeError
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where frames that are to be degraded lie in their clip.
+
+    Attributes:
+        clip: Name of the clip.
+        first: Number of the first frame.
+        top: First row, in low-resolution pixels.
+        left: First column, in low-resolution pixels.
+        height: Height of the whole clip, in low-resolution pixels.
+        width: Width of the whole clip, in low-resolution pixels.
+    """
+
+    clip: str
+    first: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Degradation(Protocol):
+    """What a yaml of ``conf/degradation`` builds: makes low-resolution frames.
+
+    The same frame of the same clip always comes out the same. A crop of it does too, if what is given
+    surrounds it by `reach` (or ends with the frame) and begins at multiples of `grid`.
+    """
+
+    @property
+    def scale(self) -> int:
+        """Factor from low to high resolution."""
+
+    @property
+    def reach(self) -> int | None:
+        """Low-resolution pixels around a crop that it depends on; None: it depends on the whole clip."""
+
+    @property
+    def grid(self) -> int:
+        """Low-resolution pixels from one place where a crop may begin to the next."""
+
+    def __call__(self, frames: Frames, place: Place | None = None) -> Frames:
+        """Degrade frames (T, sH, sW, 3) to (T, H, W, 3); without a place they are a clip without a name."""
+
+
+@dataclass(frozen=True)
+class MadeLow:
+    """Low-resolution frames that are made, as far as needed, when they are sliced.
+
+    Attributes:
+        high: High-resolution frames; height and width are multiples of the scale.
+        degradation: Makes the low-resolution ones.
+        clip: Name of the clip.
+    """
+
+    high: Pixels
+    degradation: Degradation
+    clip: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, 3)."""
+        frames, height, width, _ = self.high.shape
+        return frames, height // self.degradation.scale, width // self.degradation.scale, 3
+
+    def __getitem__(self, box: Box, /) -> Frames:
+        frames, height, width, _ = self.shape
+        reach = self.degradation.reach
+        if reach is None:
+            return self.degradation(self.high[ALL], Place(self.clip, 0, 0, 0, height, width))[box]
+        first, stop, _ = box[0].indices(frames)
+        rows, inner_rows = self._around(box[1], height, reach)
+        columns, inner_columns = self._around(box[2], width, reach)
+        scale = self.degradation.scale
+        high_rows, high_columns = (slice(one.start * scale, one.stop * scale) for one in (rows, columns))
+        high = self.high[first:stop, high_rows, high_columns]
+        place = Place(self.clip, first, rows.start, columns.start, height, width)
+        return self.degradation(high, place)[:, inner_rows, inner_columns]
+
+    def _around(self, wanted: slice, size: int, reach: int) -> tuple[slice, slice]:
+        """What must be degraded to get the wanted rows or columns, and where these then lie in it."""
+        first, stop, _ = wanted.indices(size)
+        begin = max(first - reach, 0) // self.degradation.grid * self.degradation.grid
+        return slice(begin, min(stop + reach, size)), slice(first - begin, stop - begin)
+
+
+@dataclass(frozen=True)
 class Bicubic:
     """The degradation "BI": MATLAB's ``imresize(frame, 1/scale, 'bicubic')`` in double precision.
 
@@ -17,17 +103,44 @@ class Bicubic:
         scale: Factor from low to high resolution.
     """
 
-    def __init__(self, *, scale: int) -> None:
-        self.scale = scale
+    scale: int
+    reach: ClassVar[int] = 2
+    grid: ClassVar[int] = 1
 
-    def __call__(self, frames: Frames) -> Frames:
+    def __call__(self, frames: Frames, place: Place | None = None) -> Frames:
         """Degrade frames (..., sH, sW, 3) to (..., H, W, 3), uint8."""
         return bicubic_down(frames, self.scale)
 
 
-def with_low(clip: Clip, degradation: Callable[[Frames], Frames]) -> Clip:
-    """The clip together with its degraded frames."""
-    return replace(clip, low=degradation(clip.high))
+@dataclass(frozen=True)
+class GaussianBlur:
+    """The degradation "BD": a Gaussian blur of sigma 1.6, then every fourth pixel.
+
+    Attributes:
+        taps: 12 for `bd12`, which most papers mean, or 13 for `bd13`, that of DUF.
+        scale: 4, the one they are defined for.
+    """
+
+    taps: Literal[12, 13]
+    scale: int
+    reach: ClassVar[int] = 2
+    grid: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.taps not in (12, 13):
+            raise ShapeError(f"taps must be 12 (as in BasicVSR) or 13 (as in DUF), got {self.taps}")
+        _check_blur_scale(f"bd{self.taps}", self.scale)
+
+    def __call__(self, frames: Frames, place: Place | None = None) -> Frames:
+        """Degrade frames (..., 4H, 4W, 3) to (..., H, W, 3), uint8."""
+        return (bd12 if self.taps == 12 else bd13)(frames, self.scale)
+
+
+def with_low(clip: Clip, degradation: Degradation) -> Clip:
+    """The clip together with its degraded frames; a clip that has them already stays as it is."""
+    if clip.low is not None:
+        return clip
+    return replace(clip, low=MadeLow(clip.high, degradation, clip.name)[ALL])
 
 
 def modcrop(frames: Frames, scale: int) -> Frames:

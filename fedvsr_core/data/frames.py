@@ -2,15 +2,16 @@
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from fedvsr_core.data.clips import Frames
+from fedvsr_core.data.clips import Box, Cut, Frames, Pixels
 from fedvsr_core.errors import DataError
 
 Frame = npt.NDArray[np.uint8]
@@ -18,6 +19,8 @@ Frame = npt.NDArray[np.uint8]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+_READ_AS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def probe(path: Path) -> VideoFacts:
     """
     if path.is_dir():
         images = image_files(path)
-        height, width = _read_image(images[0]).shape[:2]
+        height, width = image_size(images[0])
         return VideoFacts(len(images), height, width, None)
     capture = _open(path)
     try:
@@ -89,45 +92,172 @@ def count_frames(path: Path, most: int) -> int:
     Raises:
         DataError: If ``path`` doesn't exist or isn't a video.
     """
-    if path.is_dir():
-        return min(len(image_files(path)), most)
-    capture, count = _open(path), 0
-    try:
-        while count < most and capture.grab():
-            count += 1
-    finally:
-        capture.release()
-    return count
+    return min(len(image_files(path)), most) if path.is_dir() else len(pick_frames(path, most))
 
 
-@functools.lru_cache(maxsize=8)
-def load_frames(path: Path, first: int, stop: int) -> Frames:
-    """Decode consecutive frames into one array; the last few results are kept for the next caller.
-
-    Args:
-        path: A video file or a folder of images.
-        first: First frame.
-        stop: Frame to stop before.
-
-    Returns:
-        Frames (stop - first, H, W, 3), read-only because they are shared.
+def orientation(path: Path) -> int:
+    """Degrees, clockwise, by which a video file asks to be turned; its frames are read turned.
 
     Raises:
-        DataError: As `read_frames`, and if the video ends before ``stop``.
+        DataError: If ``path`` doesn't exist or isn't a video.
     """
-    frames, count = None, 0
-    for frame in read_frames(path, first, stop):
-        if frames is None:
-            frames = np.empty((stop - first, *frame.shape), np.uint8)
-        frames[count] = frame
-        count += 1
-    if frames is None or count < stop - first:
-        raise DataError(
-            f"expected {stop} frames in '{path}', got {first + count}; it is damaged:"
-            " re-encode it or leave it out"
-        )
-    frames.flags.writeable = False
-    return frames
+    capture = _open(path)
+    try:
+        return int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+    finally:
+        capture.release()
+
+
+def frame_times(path: Path) -> list[float]:
+    """The times of all frames of a video file that can be decoded, in milliseconds.
+
+    Raises:
+        DataError: If ``path`` doesn't exist or isn't a video.
+    """
+    capture, times = _open(path), []
+    try:
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    finally:
+        capture.release()
+    return times
+
+
+def files_of(pixels: Pixels) -> tuple[Path, ...]:
+    """The files that pixels are decoded from; none for arrays and the like."""
+    match pixels:
+        case Cut():
+            return files_of(pixels.pixels)
+        case VideoFrames():
+            return (pixels.path,)
+        case ImageFrames():
+            return pixels.files
+        case _:
+            return ()
+
+
+def stream(pixels: Pixels) -> Iterator[Frame]:
+    """The frames of any pixels one by one, in constant memory, each decoded once."""
+    match pixels:
+        case Cut(VideoFrames() as video, (times, rows, columns)):
+            yield from (frame[rows, columns] for frame in _numbered(video.path, video.numbers[times]))
+        case VideoFrames():
+            yield from _numbered(pixels.path, pixels.numbers)
+        case _:
+            for time in range(pixels.shape[0]):
+                yield pixels[time : time + 1, :, :][0]
+
+
+def pick_frames(path: Path, most: int | None = None, fps: float | None = None) -> tuple[int, ...]:
+    """Choose frames of a video file by decoding it, since headers can be wrong.
+
+    Args:
+        path: Video file.
+        most: Frames to choose at most, from the start; None chooses to the end.
+        fps: Frames a second to choose, each the first at or after its time; None chooses every frame. A video
+            with fewer keeps what it has: no frame is chosen twice.
+
+    Returns:
+        Numbers of the frames, ascending; empty if none can be decoded.
+
+    Raises:
+        DataError: If ``path`` doesn't exist or isn't a video.
+    """
+    return _pick_frames(path, path.stat().st_mtime_ns if path.exists() else 0, most, fps)
+
+
+@functools.lru_cache(maxsize=4096)
+def _pick_frames(path: Path, _changed: int, most: int | None, fps: float | None) -> tuple[int, ...]:
+    picks: list[int] = []
+    capture, number, due_ms = _open(path), 0, 0.0
+    try:
+        while (most is None or len(picks) < most) and capture.grab():
+            time_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
+            if fps is None or time_ms >= due_ms - 1:  # times are rounded to milliseconds in some containers
+                picks.append(number)
+                due_ms = 0.0 if fps is None else max(due_ms, time_ms - 1e3 / fps) + 1e3 / fps
+            number += 1
+    finally:
+        capture.release()
+    return tuple(picks)
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """Some frames of a video file, decoded anew from its start whenever they are sliced.
+
+    Attributes:
+        path: Video file.
+        numbers: Numbers of the frames, ascending.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    path: Path
+    numbers: Sequence[int]
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, 3)."""
+        return len(self.numbers), self.height, self.width, 3
+
+    def __getitem__(self, box: Box, /) -> Frames:
+        """Decode a box.
+
+        Raises:
+            DataError: If the video ends too early, or a frame can't be decoded or has another size.
+        """
+        times, rows, columns = box
+        numbers = self.numbers[times]
+        top, bottom, _ = rows.indices(self.height)
+        left, right, _ = columns.indices(self.width)
+        found = np.empty((len(numbers), bottom - top, right - left, 3), np.uint8)
+        for frame, whole in zip(found, _numbered(self.path, numbers), strict=True):
+            frame[:] = whole[top:bottom, left:right]
+        return found
+
+
+@dataclass(frozen=True)
+class ImageFrames:
+    """Images of a folder as frames; those that are sliced are read.
+
+    Attributes:
+        files: One image a frame.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    files: tuple[Path, ...]
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, 3)."""
+        return len(self.files), self.height, self.width, 3
+
+    def __getitem__(self, box: Box, /) -> Frames:
+        """Read a box.
+
+        Raises:
+            DataError: If an image can't be read or has another size than the first one.
+        """
+        times, rows, columns = box
+        files = self.files[times]
+        top, bottom, _ = rows.indices(self.height)
+        left, right, _ = columns.indices(self.width)
+        found = np.empty((len(files), bottom - top, right - left, 3), np.uint8)
+        for frame, file in zip(found, files, strict=True):
+            image = read_image(file)
+            if image.shape[:2] != (self.height, self.width):
+                raise DataError(
+                    f"frames of a clip must have one size, but '{file}' is {_size(image.shape)} after"
+                    f" {self.width}x{self.height}; replace or remove it"
+                )
+            frame[:] = image[top:bottom, left:right]
+        return found
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -144,18 +274,56 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(images, key=lambda file: natural_key(file.name))
 
 
+def image_size(file: Path) -> tuple[int, int]:
+    """Height and width of an image, from its header.
+
+    Raises:
+        DataError: If it has none that can be read.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except OSError as error:  # PIL's own error is one
+        raise DataError(f"'{file}' can't be read as an image; replace or remove it") from error
+
+
 def natural_key(name: str) -> list[tuple[int, str]]:
     """Sort key under which 'frame2' comes before 'frame10'."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
+def _numbered(path: Path, numbers: Sequence[int]) -> Iterator[Frame]:
+    """Decode the frames of a video file with the given numbers, ascending."""
+    if not numbers:
+        return
+    count = 0
+    for number, frame in enumerate(read_frames(path, numbers[0], numbers[-1] + 1), start=numbers[0]):
+        if number == numbers[count]:
+            yield frame
+            count += 1
+    if count < len(numbers):
+        raise DataError(
+            f"expected {numbers[-1] + 1} frames in '{path}', got fewer; it is damaged: re-encode it or leave"
+            " it out"
+        )
+
+
 def _folder_frames(folder: Path, first: int, stop: int | None) -> Iterator[Frame]:
     for file in image_files(folder)[first:stop]:
-        yield _read_image(file)
+        yield read_image(file)
 
 
-def _read_image(file: Path) -> Frame:
-    image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
+def read_image(file: Path) -> Frame:
+    """Decode one image to RGB; 16-bit images are reduced to 8 bits.
+
+    Raises:
+        DataError: If it can't be decoded.
+    """
+    try:
+        data = np.fromfile(file, np.uint8)
+    except OSError as error:
+        raise DataError(f"there is no image '{file}'; restore it") from error
+    image = cv2.imdecode(data, _READ_AS) if data.size else None
     if image is None:
         raise DataError(f"'{file}' can't be read as an image; replace or remove it")
     return _rgb(image)
@@ -183,6 +351,7 @@ def _open(path: Path) -> cv2.VideoCapture:
         raise DataError(f"there is no video file or folder of frames at '{path}'")
     # Naming the backend keeps OpenCV from taking a file name with digits for a numbered series of images.
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # as the video is meant to be seen
     if not capture.isOpened():
         raise DataError(f"expected a video at '{path}', but the file can't be decoded as one")
     return capture

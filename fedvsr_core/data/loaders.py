@@ -1,19 +1,29 @@
-"""Seeded training batches: random windows and crops of a client's clips."""
+"""Seeded training batches: windows and crops of a client's clips, prepared ahead of the training step."""
 
-import math
-from collections.abc import Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import ceil
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fedvsr_core.data.clips import Clip, Frames
+from fedvsr_core.data.clips import Pixels
 from fedvsr_core.data.resampling import reflected
+from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
+from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Training
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,91 +54,166 @@ class Draw:
 class Batches:
     """A client's batches of one round; iterating twice gives the same ones twice.
 
-    Sample ``i`` is a pure function of (seed, i): a clip in proportion to its windows and its area, then a
-    window, a crop and a turn, all equally likely. A clip shorter than the window is continued by reflection.
+    Sample ``i`` is a pure function of (seed, i), so that it doesn't matter who prepares it, or when. With a
+    number of steps, it is of a clip in proportion to its windows and its area, then of a window, a crop and
+    a turn, all equally likely. With a number of epochs, each of them takes every window once, in an order of
+    its own, and crops and turns are as before. A clip shorter than the window is continued by reflection.
+
+    Args:
+        shots: The client's clips, with their low-resolution frames. Those that are smaller than the crop are
+            left out, with a warning.
+        training: Number of steps or epochs, samples a batch, frames a window, size of the crops, and how they
+            are turned.
+        seed: Seed of all draws, >= 0.
+        workers: Threads that prepare batches ahead of the one that is asked for.
 
     Attributes:
-        clips: The client's clips, with their low-resolution frames.
-        training: Number of steps, samples a batch, frames a window, and size of the crops.
-        patch: Height and width of the low-resolution crops: as wanted, or the shortest side of any clip.
-        seed: Seed of all draws, >= 0.
         num_windows: Windows in one pass over the clips, the number of examples this client trains on.
 
     Raises:
-        DataError: If there are no clips, or a clip has no low-resolution frames.
+        DataError: If there are no clips, or all are too small, or one has no low-resolution frames.
     """
 
-    def __init__(self, clips: Sequence[Clip], training: Training, *, seed: int) -> None:
-        if not clips:
+    def __init__(self, shots: Sequence[Shot], training: Training, *, seed: int, workers: int = 1) -> None:
+        self.shots = [shot for shot in shots if _fits(shot, training.patch)]
+        if not self.shots:
+            why = f"none of the {len(shots)} is large enough" if shots else "got none"
             raise DataError(
-                "expected at least one clip to train on, got none; give this client a part of the data"
+                f"expected clips of at least {training.patch}x{training.patch} low-resolution pixels to train"
+                f" on, {why}; give this client a part of the data, or lower training.patch"
             )
-        self.clips = clips
         self.training = training
         self.seed = seed
-        self._lows = [_low_of(clip) for clip in clips]
-        self.patch = min(training.patch, *(min(low.shape[1:3]) for low in self._lows))
-        self._scale = clips[0].high.shape[1] // self._lows[0].shape[1]
-        self._windows = [max(len(clip) - training.window + 1, 1) for clip in clips]
+        self.workers = workers
+        self._windows = [max(shot.frames - training.window + 1, 1) for shot in self.shots]
         self.num_windows = sum(self._windows)
-        areas = [low.shape[1] * low.shape[2] for low in self._lows]
+        areas = [_low(shot).shape[1] * _low(shot).shape[2] for shot in self.shots]
         self._bounds = np.cumsum([number * area for number, area in zip(self._windows, areas, strict=True)])
+        self._ends = np.cumsum(self._windows)
+        self._epoch: tuple[int, npt.NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         if self.training.epochs is None:
             return self.training.steps
-        return math.ceil(self.training.epochs * self.num_windows / self.training.batch)
+        return ceil(self.training.epochs * self.num_windows / self.training.batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield low (B, T, 3, H, W) and high (B, T, 3, sH, sW) in [0, 1], one pair for each step."""
+        """Yield low (B, T, 3, H, W) and high (B, T, 3, sH, sW), uint8, one pair for each step."""
+        return ahead(self.batch, len(self), workers=self.workers)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of one step; `to_float` makes it what a network takes."""
         size = self.training.batch
-        for step in range(len(self)):
-            samples = [self.sample(self.draw(index)) for index in range(step * size, (step + 1) * size)]
-            lows, highs = zip(*samples, strict=True)
-            yield torch.stack(lows).float().div_(255), torch.stack(highs).float().div_(255)
+        samples = [self.sample(self.draw(index)) for index in range(step * size, (step + 1) * size)]
+        lows, highs = zip(*samples, strict=True)
+        return torch.stack(lows), torch.stack(highs)
 
     def draw(self, index: int) -> Draw:
         """Decide where sample ``index`` comes from."""
         rng = np.random.default_rng((self.seed, index))
-        clip = int(np.searchsorted(self._bounds, rng.integers(self._bounds[-1]), side="right"))
-        height, width = self._lows[clip].shape[1:3]
-        turns = rng.integers(2, size=4).astype(bool).tolist()
-        return Draw(
-            clip,
-            int(rng.integers(self._windows[clip])),
-            int(rng.integers(height - self.patch + 1)),
-            int(rng.integers(width - self.patch + 1)),
-            *turns,
-        )
+        window = int(rng.integers(self._bounds[-1]))
+        flip_rows, flip_columns, transpose, reverse = rng.integers(2, size=4).astype(bool).tolist()
+        if self.training.epochs is None:
+            clip = int(np.searchsorted(self._bounds, window, side="right"))
+            start = int(rng.integers(self._windows[clip]))
+        else:
+            window = int(self._order(index // self.num_windows)[index % self.num_windows])
+            clip = int(np.searchsorted(self._ends, window, side="right"))
+            start = window - int(self._ends[clip]) + self._windows[clip]
+        height, width = _low(self.shots[clip]).shape[1:3]
+        top = int(rng.integers(height - self.training.patch + 1))
+        left = int(rng.integers(width - self.training.patch + 1))
+        allowed = self.training.augment
+        transpose = transpose and "rotations" in allowed
+        if "flips" not in allowed:  # only those that make rotations of transpositions
+            flip_rows = flip_rows and "rotations" in allowed
+            flip_columns = flip_rows != transpose
+        reverse = reverse and "reversal" in allowed
+        return Draw(clip, start, top, left, flip_rows, flip_columns, transpose, reverse)
 
     def sample(self, draw: Draw) -> tuple[Tensor, Tensor]:
         """Cut out one sample: low (T, 3, H, W) and high (T, 3, sH, sW), uint8."""
-        low = _cut(self._lows[draw.clip], draw, self.training.window, self.patch, 1)
-        return low, _cut(self.clips[draw.clip].high, draw, self.training.window, self.patch, self._scale)
+        shot, window, patch = self.shots[draw.clip], self.training.window, self.training.patch
+        low = _low(shot)
+        scale = shot.height // low.shape[1]
+        return _cut(low, draw, window, patch, 1), _cut(shot.high, draw, window, patch, scale)
 
     def digest(self) -> str:
         """Hexadecimal digest of all draws, by clip names: equal digests mean equal batches."""
         digest = blake2b(digest_size=16)
+        sizes = f"{self.training.window} {self.training.patch}"
         for index in range(len(self) * self.training.batch):
             draw = self.draw(index)
-            digest.update(
-                f"{self.clips[draw.clip].name} {self.training.window} {self.patch} {draw}\n".encode()
-            )
+            digest.update(f"{self.shots[draw.clip].name} {sizes} {draw}\n".encode())
         return digest.hexdigest()
 
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The windows in the order of an epoch; the last one asked for is remembered."""
+        if self._epoch is None or self._epoch[0] != epoch:
+            rng = np.random.default_rng(derive(self.seed, "epoch", epoch))
+            self._epoch = epoch, rng.permutation(self.num_windows)
+        return self._epoch[1]
 
-def _low_of(clip: Clip) -> Frames:
-    if clip.low is None:
-        raise DataError(f"clip '{clip.name}' has no low-resolution frames; degrade it before training")
-    return clip.low
+
+def to_float(batch: Tensor, device: torch.device) -> Tensor:
+    """Frames on a device, float in [0, 1]; uint8 ones are moved as they are, a quarter of the bytes."""
+    batch = batch.to(device, non_blocking=True)
+    return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
 
 
-def _cut(frames: Frames, draw: Draw, window: int, patch: int, scale: int) -> Tensor:
+def ahead(make: Callable[[int], T], count: int, *, workers: int) -> Iterator[T]:
+    """Yield ``make(0)`` to ``make(count - 1)`` in order, while threads make the next ones.
+
+    Args:
+        make: Makes one thing; called from several threads at once.
+        count: How many.
+        workers: Threads. Each is one thing ahead; 0 makes everything when it is asked for.
+    """
+    if not workers:
+        yield from map(make, range(count))
+        return
+    with ThreadPoolExecutor(workers, "batches") as pool:
+        waiting = deque(pool.submit(make, number) for number in range(min(workers + 1, count)))
+        try:
+            for number in range(len(waiting), count + len(waiting)):
+                result = waiting.popleft().result()
+                if number < count:
+                    waiting.append(pool.submit(make, number))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _fits(shot: Shot, patch: int) -> bool:
+    height, width = _low(shot).shape[1:3]
+    if min(height, width) >= patch:
+        return True
+    _log.warning(
+        "left out: clip '%s' has low-resolution frames of %dx%d, smaller than the crop of %dx%d",
+        shot.name,
+        width,
+        height,
+        patch,
+        patch,
+    )
+    return False
+
+
+def _low(shot: Shot) -> Pixels:
+    if shot.low is None:
+        raise DataError(f"clip '{shot.name}' has no low-resolution frames; degrade it before training")
+    return shot.low
+
+
+def _cut(pixels: Pixels, draw: Draw, window: int, patch: int, scale: int) -> Tensor:
+    """Read a crop of a window, and turn it: (T, 3, H, W)."""
     top, left, size = draw.top * scale, draw.left * scale, patch * scale
-    times = reflected(np.arange(draw.start, draw.start + window), len(frames))
-    cut: npt.NDArray[np.uint8] = frames[
-        times[:: -1 if draw.reverse else 1], top : top + size, left : left + size
-    ]
-    cut = cut[:, :: -1 if draw.flip_rows else 1, :: -1 if draw.flip_columns else 1]
-    cut = cut.transpose(0, 3, 2, 1) if draw.transpose else cut.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(cut))
+    rows, columns = slice(top, top + size), slice(left, left + size)
+    frames = pixels[draw.start : draw.start + window, rows, columns].transpose(0, 3, 1, 2)
+    if len(frames) < window:
+        frames = frames[reflected(np.arange(window), len(frames))]
+    cut = torch.from_numpy(np.array(frames, order="C"))  # whole rows: fast, where turning them first isn't
+    flips = [axis for axis, flip in ((0, draw.reverse), (2, draw.flip_rows), (3, draw.flip_columns)) if flip]
+    cut = cut.flip(flips) if flips else cut
+    return cut.transpose(2, 3).contiguous() if draw.transpose else cut

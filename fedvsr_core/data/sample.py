@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from fedvsr_core.data.shots import Shot, video_shot
+from fedvsr_core.data.frames import VideoFrames
+from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError, MissingToolError
 
 
@@ -53,15 +54,8 @@ class Sample:
         return [self._shot(*shot) for shot in _HELD_OUT]
 
     def _shot(self, film: _Film, first: int, last: int) -> Shot:
-        return video_shot(
-            f"{film.name}/{first:03d}-{last:03d}",
-            _find(film),
-            first=first,
-            stop=last + 1,
-            height=film.height,
-            width=film.width,
-            scale=self.scale,
-        )
+        pixels = VideoFrames(_find(film), range(first, last + 1), film.height, film.width)
+        return Shot(f"{film.name}/{first:03d}-{last:03d}", pixels).cropped(self.scale)
 
 
 def _find(film: _Film) -> Path:

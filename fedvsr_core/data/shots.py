@@ -1,52 +1,104 @@
-"""A shot: a clip whose frames are decoded only when someone asks for them."""
+"""A shot: a named clip whose frames are decoded only when someone asks for them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Protocol
 
-from fedvsr_core.data.clips import Clip, Frames
-from fedvsr_core.data.frames import load_frames
+from fedvsr_core.data.clips import ALL, Box, Clip, Cut, Pixels
+from fedvsr_core.data.degradation import Degradation, MadeLow
 from fedvsr_core.errors import DataError
 
 
 @dataclass(frozen=True)
 class Shot:
-    """Consecutive frames without a shot change, known by size and name until `clip` decodes them.
+    """Consecutive frames without a shot change.
 
     Attributes:
         name: Unique among the shots of a dataset.
-        frames: Number of frames.
-        height: Pixels, a multiple of the dataset's scale.
-        width: Pixels, a multiple of the dataset's scale.
-        load: Decodes all frames, (frames, height, width, 3).
+        high: High-resolution frames (T, sH, sW, 3); height and width are multiples of ``s``.
+        low: Low-resolution frames (T, H, W, 3) where the dataset brings them, else None.
+        low_by: The degradation that ``low`` was made with, or None where nobody knows.
+        label: Class of what it shows, for partitions by label, or None.
+        degradation: How this shot's low-resolution frames are made; None: as those of all others.
     """
 
     name: str
-    frames: int
-    height: int
-    width: int
-    load: Callable[[], Frames]
+    high: Pixels
+    low: Pixels | None = None
+    low_by: Degradation | None = None
+    label: str | None = None
+    degradation: Degradation | None = None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return self.high.shape[0]
+
+    @property
+    def height(self) -> int:
+        """High-resolution height in pixels."""
+        return self.high.shape[1]
+
+    @property
+    def width(self) -> int:
+        """High-resolution width in pixels."""
+        return self.high.shape[2]
 
     def clip(self) -> Clip:
-        """Decode; the low-resolution frames are still to be made."""
-        return Clip(self.name, self.load())
+        """Decode all of it, the low-resolution frames too if there are any."""
+        high, low = self.high[ALL], self.low
+        if isinstance(low, MadeLow) and low.high is self.high:
+            low = replace(low, high=high)  # so that nothing is decoded twice
+        return Clip(self.name, high, None if low is None else low[ALL])
+
+    def degraded(self, degradation: Degradation) -> "Shot":
+        """The shot with low-resolution frames of its own degradation, else of the one given.
+
+        Those that the dataset brings are used if they were made so, or nobody knows how.
+        """
+        wanted = self.degradation or degradation
+        if self.low is not None and (self.low_by == wanted or self.degradation is self.low_by is None):
+            return self
+        return replace(self, low=MadeLow(self.high, wanted, self.name), low_by=wanted)
 
     def between(self, first: int, stop: int) -> "Shot":
-        """The frames from ``first`` to before ``stop``; a view of the same memory."""
+        """The frames from ``first`` to before ``stop``; a view."""
         if (first, stop) == (0, self.frames):
             return self
-        cut = partial(_cut_frames, self.load, first, stop)
-        return replace(self, name=f"{self.name}[{first}:{stop}]", frames=stop - first, load=cut)
+        box = slice(first, stop), slice(0, self.height), slice(0, self.width)
+        return self._cut(f"{self.name}[{first}:{stop}]", box)
 
     def tile(self, top: int, bottom: int, left: int, right: int) -> "Shot":
-        """Rows ``top`` to before ``bottom`` of columns ``left`` to before ``right``; a view."""
+        """Rows ``top`` to before ``bottom`` of columns ``left`` to before ``right``; a view.
+
+        All four are high-resolution pixels and multiples of the scale.
+        """
         if (top, bottom, left, right) == (0, self.height, 0, self.width):
             return self
-        cut = partial(_cut_tile, self.load, top, bottom, left, right)
-        name = f"{self.name}[{top}:{bottom},{left}:{right}]"
-        return replace(self, name=name, height=bottom - top, width=right - left, load=cut)
+        box = slice(0, self.frames), slice(top, bottom), slice(left, right)
+        return self._cut(f"{self.name}[{top}:{bottom},{left}:{right}]", box)
+
+    def cropped(self, scale: int) -> "Shot":
+        """Without the last rows and columns, so that height and width are multiples of ``scale``.
+
+        Raises:
+            DataError: If there are no frames, or nothing would be left of them.
+        """
+        if not self.frames or self.height < scale or self.width < scale:
+            raise DataError(
+                f"clip '{self.name}' has {self.frames} frames of {self.width}x{self.height}, expected at"
+                f" least one of {scale}x{scale}; remove it"
+            )
+        whole = self.tile(0, self.height - self.height % scale, 0, self.width - self.width % scale)
+        return replace(whole, name=self.name)
+
+    def _cut(self, name: str, box: Box) -> "Shot":
+        low = self.low
+        if low is not None:
+            scale = self.height // low.shape[1]
+            frames, *sides = box
+            rows, columns = (slice(one.start // scale, one.stop // scale) for one in sides)
+            low = Cut(low, (frames, rows, columns))
+        return replace(self, name=name, high=Cut(self.high, box), low=low)
 
 
 class Dataset(Protocol):
@@ -57,35 +109,3 @@ class Dataset(Protocol):
 
     def held_out(self) -> list[Shot]:
         """Shots to score the global model on."""
-
-
-def video_shot(name: str, path: Path, *, first: int, stop: int, height: int, width: int, scale: int) -> Shot:
-    """The frames ``first`` to before ``stop`` of a video, cropped to multiples of the scale.
-
-    Args:
-        name: Name of the shot.
-        path: A video file or a folder of images.
-        first: First frame.
-        stop: Frame to stop before.
-        height: Height of the video in pixels.
-        width: Width of the video in pixels.
-        scale: Factor from low to high resolution.
-
-    Raises:
-        DataError: If the video is smaller than the scale or has no frames.
-    """
-    if stop <= first or height < scale or width < scale:
-        raise DataError(
-            f"clip '{name}' has {max(stop - first, 0)} frames of {width}x{height}, expected at least one of"
-            f" {scale}x{scale}; remove '{path}'"
-        )
-    shot = Shot(name, stop - first, height, width, partial(load_frames, path, first, stop))
-    return replace(shot.tile(0, height - height % scale, 0, width - width % scale), name=name)
-
-
-def _cut_frames(load: Callable[[], Frames], first: int, stop: int) -> Frames:
-    return load()[first:stop]
-
-
-def _cut_tile(load: Callable[[], Frames], top: int, bottom: int, left: int, right: int) -> Frames:
-    return load()[:, top:bottom, left:right]

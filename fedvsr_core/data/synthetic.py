@@ -1,10 +1,10 @@
 """Moving textures computed from a seed: video without files."""
 
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
-from fedvsr_core.data.clips import Frames
+from fedvsr_core.data.clips import Box, Frames
 from fedvsr_core.data.shots import Shot
 
 _WAVES = 24
@@ -43,21 +43,43 @@ class Synthetic:
         return [self._shot("held-out", self.clips + number) for number in range(self.held_out_clips)]
 
     def _shot(self, split: str, number: int) -> Shot:
-        height, width = self.height * self.scale, self.width * self.scale
-        load = partial(_texture, self.seed, number, self.frames, height, width)
-        return Shot(f"synthetic/{split}-{number:03d}", self.frames, height, width, load)
+        texture = Texture(self.seed, number, self.frames, self.height * self.scale, self.width * self.scale)
+        return Shot(f"synthetic/{split}-{number:03d}", texture)
 
 
-def _texture(seed: int, number: int, frames: int, height: int, width: int) -> Frames:
-    """Render a clip (frames, height, width, 3): a clipped sum of waves, all moved by one velocity."""
-    rng = np.random.default_rng((seed, number))
-    frequency = rng.uniform(-1, 1, (_WAVES, 2)) * np.geomspace(0.02, 0.35, _WAVES)[:, None]  # cycles a pixel
-    phase = rng.uniform(0, 2 * np.pi, _WAVES)
-    colour = rng.normal(size=(_WAVES, 3)) * np.geomspace(1, 0.2, _WAVES)[:, None]
-    velocity = rng.uniform(-2, 2, 2)  # pixels a frame
-    grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1)  # (H, W, 2)
-    clip = np.empty((frames, height, width, 3), np.uint8)
-    for time in range(frames):
-        waves = np.cos(2 * np.pi * (grid - velocity * time) @ frequency.T + phase)  # (H, W, waves)
-        clip[time] = np.rint(127.5 + 110 * np.tanh(waves @ colour))
-    return clip
+@dataclass(frozen=True)
+class Texture:
+    """A clipped sum of waves, all moved by one velocity; computed when sliced.
+
+    Attributes:
+        seed: Seed of a family of textures.
+        number: Which of the family.
+        frames: Frames.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    seed: int
+    number: int
+    frames: int
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, 3)."""
+        return self.frames, self.height, self.width, 3
+
+    def __getitem__(self, box: Box, /) -> Frames:
+        rng = np.random.default_rng((self.seed, self.number))
+        frequency = rng.uniform(-1, 1, (_WAVES, 2)) * np.geomspace(0.02, 0.35, _WAVES)[:, None]  # 1 / pixel
+        phase = rng.uniform(0, 2 * np.pi, _WAVES)
+        colour = rng.normal(size=(_WAVES, 3)) * np.geomspace(1, 0.2, _WAVES)[:, None]
+        velocity = rng.uniform(-2, 2, 2)  # pixels a frame
+        times, rows, columns = (range(size)[one] for one, size in zip(box, self.shape[:3], strict=True))
+        grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)  # (H, W, 2)
+        clip = np.empty((len(times), len(rows), len(columns), 3), np.uint8)
+        for frame, time in zip(clip, times, strict=True):
+            waves = np.cos(2 * np.pi * (grid - velocity * time) @ frequency.T + phase)  # (H, W, waves)
+            frame[:] = np.rint(127.5 + 110 * np.tanh(waves @ colour))
+        return clip

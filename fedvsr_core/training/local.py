@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from fedvsr_core.data.loaders import to_float
+
 LossFunction = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
 """(output, target) -> the value to minimise, and its parts by name."""
 
@@ -41,7 +43,8 @@ def train(
 
     Args:
         model: Network on ``device``.
-        batches: Low- and high-resolution clips, (B, T, 3, H, W) and (B, T, 3, sH, sW), in [0, 1].
+        batches: Low- and high-resolution clips, (B, T, 3, H, W) and (B, T, 3, sH, sW), as uint8 or as
+            float in [0, 1].
         loss: What to minimise.
         optimiser: Over the parameters of ``model``.
         adjust: Called between the gradients and the step; may change the gradients.
@@ -52,7 +55,7 @@ def train(
     steps, values = 0, dict[str, list[Tensor]]()
     for low, high in batches:
         optimiser.zero_grad(set_to_none=True)
-        total, parts = loss(model(low.to(device, non_blocking=True)), high.to(device, non_blocking=True))
+        total, parts = loss(model(to_float(low, device)), to_float(high, device))
         total.backward()
         adjust(model)
         if clip_norm is not None:

@@ -83,7 +83,7 @@ def test_what_a_constructor_refuses_names_the_component(settings, sentence):
         "fedvsr_core_evil.Thing",
         # names that our modules have imported
         "fedvsr_core.data.sample.Path",
-        "fedvsr_core.data.degradation.Callable",
+        "fedvsr_core.data.loaders.Callable",
         "fedvsr_core.engine.subprocess",
         "fedvsr_core.engine.Path",
         "server_app.app.ServerApp",

@@ -12,7 +12,10 @@ from fedvsr_core.config import CHOICES, compose, compose_for_run, load, options,
 from fedvsr_core.errors import ConfigurationError
 
 GROUPS = ("data", "degradation", "experiment", "loss", "model", "optimiser", "partition", "strategy")
-NEEDED = {"videos": "data.folder=/videos"}
+NEEDED = {
+    **dict.fromkeys(("videos", "store", "reds", "vid4", "udm10", "spmcs", "vimeo90k"), "data.folder=/videos"),
+    "kinetics": "data.to_train.folder=/videos",
+}
 """What options without a complete set of defaults ask for."""
 
 

@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 
 from client_app import local_data
-from client_app.local_data import client_name, local_clips
+from client_app.local_data import client_name, local_shots
+from fedvsr_core.data.clips import ALL
 from fedvsr_core.data.degradation import bicubic_down
+from fedvsr_core.data.synthetic import Synthetic, Texture
 from fedvsr_core.errors import ConfigurationError, DataError
 
 
 @pytest.fixture(autouse=True)
 def afresh():
-    local_data._prepare.cache_clear()
+    local_data._divided.cache_clear()
+    local_data._memory.cache_clear()
 
 
 @pytest.fixture
@@ -45,22 +48,32 @@ def test_a_node_without_a_lasting_name_is_refused(node_config):
 
 
 def test_partitions_share_out_all_frames(settings):
-    parts = [local_clips(settings, {"partition-id": index, "num-partitions": 2}) for index in range(2)]
+    parts = [local_shots(settings, {"partition-id": index, "num-partitions": 2}) for index in range(2)]
     names = [[clip.name for clip in clips] for clips in parts]
-    assert sum(len(clip) for clips in parts for clip in clips) == 2 * 4  # clips x frames
+    assert sum(clip.frames for clips in parts for clip in clips) == 2 * 4  # clips x frames
     assert not set(names[0]) & set(names[1])
 
 
 def test_clips_come_with_their_low_resolution_frames(settings):
-    for clip in local_clips(settings, {"partition-id": 0, "num-partitions": 2}):
-        np.testing.assert_array_equal(clip.low, bicubic_down(clip.high))
+    for shot in local_shots(settings, {"partition-id": 0, "num-partitions": 2}):
+        np.testing.assert_array_equal(shot.low[ALL], bicubic_down(shot.high[ALL]))
 
 
-def test_clips_are_prepared_once(settings, monkeypatch):
+def test_clips_are_listed_and_decoded_once(settings, monkeypatch):
     node = {"partition-id": 0, "num-partitions": 2}
-    first = local_clips(settings, node)
-    monkeypatch.setattr(local_data, "with_low", None)  # to prepare again would fail
-    assert local_clips(settings, node) is first
+    before = [shot.high[ALL] for shot in local_shots(settings, node)]
+    monkeypatch.setattr(Synthetic, "train", None)  # to list or decode again would fail
+    monkeypatch.setattr(Texture, "__getitem__", None)
+    for shot, high in zip(local_shots(settings, node), before, strict=True):
+        assert np.shares_memory(shot.high[ALL], high)
+
+
+def test_what_does_not_fit_into_memory_is_decoded_anew(settings, caplog):
+    node = {"partition-id": 0, "num-partitions": 2, "memory-mb": 0.001}
+    (shot,) = local_shots(settings, node)
+    assert not np.shares_memory(shot.high[ALL], shot.high[ALL])
+    np.testing.assert_array_equal(shot.high[ALL], shot.high[ALL])
+    assert "'fedvsr data prepare' makes a clip store" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -73,27 +86,27 @@ def test_clips_are_prepared_once(settings, monkeypatch):
     ids=["partition", "partitions", "data"],
 )
 def test_other_clips_are_prepared_for_other_settings(settings, change, node):
-    before = local_clips(settings, {"partition-id": 0, "num-partitions": 2})
+    before = local_shots(settings, {"partition-id": 0, "num-partitions": 2})
     other = settings.model_copy(update={"data": {**settings.data, **change}})
-    assert local_clips(other, node) is not before
-    assert [clip.high.tobytes() for clip in local_clips(other, node)] != [
-        clip.high.tobytes() for clip in before
+    assert local_shots(other, node) is not before
+    assert [shot.high[ALL].tobytes() for shot in local_shots(other, node)] != [
+        shot.high[ALL].tobytes() for shot in before
     ]
 
 
 def test_a_sites_folder_wins_over_the_shared_dataset(settings, folder):
-    (clip,) = local_clips(settings, {"data-dir": str(folder), "partition-id": 0, "num-partitions": 2})
+    (clip,) = local_shots(settings, {"data-dir": str(folder), "partition-id": 0, "num-partitions": 2})
     assert clip.high.shape == (3, 16, 24, 3)
     assert clip.low.shape == (3, 4, 6, 3)
 
 
 def test_a_folder_without_videos(settings, tmp_path):
     with pytest.raises(DataError, match=str(tmp_path)):
-        local_clips(settings, {"data-dir": str(tmp_path)})
+        local_shots(settings, {"data-dir": str(tmp_path)})
 
 
 @pytest.mark.parametrize("node_config", [{}, {"partition-id": 0}, {"num-partitions": 2}], ids=str)
 def test_a_node_without_data(settings, node_config):
     sentence = "^the node configuration must have 'data-dir', or 'partition-id' and 'num-partitions'; start"
     with pytest.raises(ConfigurationError, match=sentence):
-        local_clips(settings, node_config)
+        local_shots(settings, node_config)

@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fedvsr_core.data.layouts.videos import Videos
+from fedvsr_core.data.prepare import Preparation, prepare
+
 
 @pytest.fixture
 def noise():
@@ -37,3 +40,65 @@ def write_images():
         return folder
 
     return write
+
+
+@pytest.fixture
+def fake(tmp_path, noise, write_video, write_images):
+    """Makes a small copy of a published dataset; returns its folder."""
+
+    def reds(folder):
+        for clip in ("000", "001", "002", "011"):
+            frames = np.full((100, 16, 24, 3), int(clip), np.uint8)
+            write_images(folder / "train_sharp" / clip, frames, "{:08d}.png")
+            write_images(folder / "train_sharp_bicubic" / "X4" / clip, frames[:, ::4, ::4] + 1, "{:08d}.png")
+
+    def vid4(folder):
+        for clip, frames in {"calendar": 41, "city": 34, "foliage": 49, "walk": 47}.items():
+            write_images(folder / "GT" / clip, np.zeros((frames, 16, 24, 3), np.uint8), "{:08d}.png")
+            write_images(folder / "BDx4" / clip, np.zeros((frames, 4, 6, 3), np.uint8), "{:08d}.png")
+
+    def spmcs(folder):
+        for clip in ("car05_001", "hdclub_003"):
+            write_images(folder / clip / "truth", noise, "{:04d}.png")
+            write_images(folder / clip / "input4", noise[:, ::4, ::4], "{:04d}.png")
+
+    def udm10(folder):
+        write_images(folder / "GT" / "archpeople", noise, "{:04d}.png")
+
+    def vimeo90k(folder):
+        frames = np.zeros((7, 256, 448, 3), np.uint8)
+        for clip in ("00001/0001", "00001/0002", "00002/0001"):
+            (folder / "sequences" / clip).parent.mkdir(parents=True, exist_ok=True)
+            write_images(folder / "sequences" / clip, frames, "im{}.png")
+        for clip in folder.glob("sequences/*/*"):
+            for number in range(7, 0, -1):
+                (clip / f"im{number - 1}.png").rename(clip / f"im{number}.png")
+        (folder / "sep_trainlist.txt").write_text("00001/0001\n00001/0002\n")
+        (folder / "sep_testlist.txt").write_text("00002/0001\n\n")
+
+    def kinetics(folder):
+        for label in ("abseiling", "zumba"):
+            (folder / label).mkdir(parents=True)
+            for number in range(2):
+                write_video(folder / label / f"abcdefghij{number}_000010_000020.mp4", noise)
+
+    def videos(folder):
+        folder.mkdir()
+        for name in "abcd":
+            write_video(folder / f"{name}.mkv", noise)
+
+    def store(folder):
+        videos(folder.with_name("source"))
+        layout = Videos(folder=str(folder.with_name("source")), max_frames=None, scale=4)
+        how = Preparation(4, None, None, 0, 1)
+        list(prepare([(shot, False) for shot in layout.train()], folder, how, workers=1))
+
+    makers = {one.__name__: one for one in (reds, vid4, spmcs, udm10, vimeo90k, kinetics, videos, store)}
+
+    def make(name):
+        folder = tmp_path / name
+        makers[name](folder)
+        return folder
+
+    make.names = sorted(makers)
+    return make

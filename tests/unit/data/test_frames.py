@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from fedvsr_core.data.frames import VideoFacts, count_frames, load_frames, natural_key, probe, read_frames
+from fedvsr_core.data.clips import ALL, Cut
+from fedvsr_core.data.frames import (
+    ImageFrames,
+    VideoFacts,
+    VideoFrames,
+    count_frames,
+    image_files,
+    natural_key,
+    pick_frames,
+    probe,
+    read_frames,
+    stream,
+)
 from fedvsr_core.errors import DataError
 
 
@@ -34,13 +46,31 @@ def test_counting_stops_in_time(tmp_path, noise, write_video, write_images):
     assert [count_frames(path, most) for path in (video, folder) for most in (3, 100)] == [3, 7, 3, 7]
 
 
-def test_loaded_frames_are_shared_and_read_only(tmp_path, noise, write_video):
-    path = write_video(tmp_path / "a.mkv", noise)
-    frames = load_frames(path, 1, 4)
-    np.testing.assert_array_equal(frames, noise[1:4])
-    assert load_frames(path, 1, 4) is frames
-    with pytest.raises(ValueError, match="read-only"):
-        frames[0, 0, 0, 0] = 0
+def test_a_box_of_a_video_and_of_a_folder(tmp_path, noise, write_video, write_images):
+    video = VideoFrames(write_video(tmp_path / "a.mkv", noise), (0, 2, 3, 6), 24, 32)
+    images = ImageFrames(tuple(image_files(write_images(tmp_path / "a", noise))), 24, 32)
+    assert video.shape == (4, 24, 32, 3)
+    assert images.shape == noise.shape
+    np.testing.assert_array_equal(video[ALL], noise[[0, 2, 3, 6]])
+    np.testing.assert_array_equal(video[1:3, 4:9, 30:32], noise[2:4, 4:9, 30:32])
+    np.testing.assert_array_equal(images[5:7, 4:, :8], noise[5:7, 4:, :8])
+    assert video[2:2, 4:9, :].shape == (0, 5, 32, 3)
+
+
+def test_streams_decode_each_frame_once(tmp_path, noise, write_video):
+    video = VideoFrames(write_video(tmp_path / "a.mkv", noise), range(7), 24, 32)
+    np.testing.assert_array_equal(list(stream(video)), noise)
+    cut = Cut(video, (slice(1, 6), slice(0, 20), slice(4, 32)))
+    np.testing.assert_array_equal(list(stream(cut)), noise[1:6, :20, 4:])
+    np.testing.assert_array_equal(list(stream(noise)), noise)
+
+
+def test_frames_are_picked_by_their_time(tmp_path, noise, write_video):
+    # Frames at 0, 80, ..., 480 ms: one each 160 ms is every second; asked for more, none is taken twice.
+    path = write_video(tmp_path / "a.mkv", noise, fps=12.5)
+    assert pick_frames(path, None, 6.25) == (0, 2, 4, 6)
+    assert pick_frames(path, 2, 6.25) == (0, 2)
+    assert pick_frames(path, None, 100.0) == tuple(range(7))
 
 
 def test_a_name_with_digits_is_no_series_of_images(tmp_path, noise, write_video, write_images):
@@ -88,5 +118,5 @@ def test_refuses_frames_of_another_size(tmp_path, noise, write_images):
 
 def test_refuses_a_video_that_ends_early(tmp_path, noise, write_video):
     path = write_video(tmp_path / "a.mkv", noise)
-    with pytest.raises(DataError, match=r"expected 9 frames in '.*a\.mkv', got 7"):
-        load_frames(path, 1, 9)
+    with pytest.raises(DataError, match=r"expected 9 frames in '.*a\.mkv', got fewer; it is damaged"):
+        VideoFrames(path, range(1, 9), 24, 32)[ALL]

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.data.clips import Clip
-from fedvsr_core.data.loaders import Batches, Draw
+from fedvsr_core.data.loaders import Batches, Draw, ahead, to_float
+from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 from fedvsr_core.settings import Training
 
@@ -19,7 +19,7 @@ TRAINING = Training(steps=3, batch=2, window=4, patch=5, clip_norm=None, upload=
 def clip(name="a", frames=6, height=8, width=9, scale=2, seed=0):
     """A random clip whose high frames are its low frames with each pixel repeated."""
     low = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
-    return Clip(name, low.repeat(scale, axis=1).repeat(scale, axis=2), low)
+    return Shot(name, low.repeat(scale, axis=1).repeat(scale, axis=2), low)
 
 
 def all_of(batches):
@@ -32,8 +32,8 @@ def test_shapes_and_range():
     for low, high in batches:
         assert low.shape == (2, 4, 3, 5, 5)
         assert high.shape == (2, 4, 3, 10, 10)
-        assert low.dtype == high.dtype == torch.float32
-        assert 0 <= low.min() < low.max() <= 1
+        assert low.dtype == high.dtype == torch.uint8
+        assert low.min() < low.max()
 
 
 def test_a_sample_by_hand():
@@ -42,7 +42,7 @@ def test_a_sample_by_hand():
     # transposed [[11, 1], [12, 2]].
     time, row, column = np.ogrid[:2, :2, :3]
     low = np.stack([100 * time + 10 * row + column] * 3, axis=-1).astype(np.uint8)
-    batches = Batches([Clip("a", low, low)], TRAINING.model_copy(update={"window": 3, "patch": 2}), seed=0)
+    batches = Batches([Shot("a", low, low)], TRAINING.model_copy(update={"window": 3, "patch": 2}), seed=0)
     draw = Draw(0, 0, 0, 1, flip_rows=True, flip_columns=False, transpose=True, reverse=True)
     result, _ = batches.sample(draw)
     assert result[0, 0].tolist() == [[11, 1], [12, 2]]
@@ -101,15 +101,16 @@ def test_digest_knows_the_size_of_the_crop():
 
 def test_white_is_one():
     white = np.full((4, 5, 5, 3), 255, np.uint8)
-    assert all(
-        low.eq(1).all() and high.eq(1).all()
-        for low, high in Batches([Clip("a", white, white)], TRAINING, seed=0)
-    )
+    for low, high in Batches([Shot("a", white, white)], TRAINING, seed=0):
+        for batch in (low, high):
+            assert to_float(batch, torch.device("cpu")).eq(1).all()
+    kept = torch.tensor([0.25])
+    assert to_float(kept, torch.device("cpu")).equal(kept)
 
 
 def test_single_pixels_all_get_their_turn():
     dots = [clip(name, frames=1, height=1, width=1) for name in "abc"]
-    batches = Batches(dots, TRAINING, seed=0)
+    batches = Batches(dots, TRAINING.model_copy(update={"patch": 1}), seed=0)
     assert {batches.draw(index).clip for index in range(50)} == {0, 1, 2}
 
 
@@ -130,20 +131,88 @@ def test_clips_count_by_windows_and_area():
     assert abs(share - 0.5) < 4 * 0.5 / 4000**0.5
 
 
-def test_short_clips_and_small_frames_still_train():
-    batches = Batches([clip(), clip("b", frames=1, height=3, width=9)], TRAINING, seed=0)
-    assert batches.patch == 3
+def test_short_clips_train_and_small_ones_are_left_out_by_name(caplog):
+    shots = [clip(), clip("short", frames=1, height=5, width=5), clip("small", height=4)]
+    batches = Batches(shots, TRAINING, seed=0)
+    assert [shot.name for shot in batches.shots] == ["a", "short"]
     assert batches.num_windows == 3 + 1
-    assert next(iter(batches))[0].shape == (2, 4, 3, 3, 3)
+    assert "clip 'small' has low-resolution frames of 9x4, smaller than the crop of 5x5" in caplog.text
+
+
+def test_an_epoch_takes_every_window_once():
+    shots = [clip(frames=6), clip("b", frames=9)]  # 3 + 6 windows of 4
+    epochs = TRAINING.model_copy(update={"epochs": 2.0, "batch": 3})
+    batches = Batches(shots, epochs, seed=0)
+    assert len(batches) == 6
+    draws = [batches.draw(index) for index in range(18)]
+    windows = [(draw.clip, draw.start) for draw in draws]
+    every = {(0, start) for start in range(3)} | {(1, start) for start in range(6)}
+    assert set(windows[:9]) == set(windows[9:]) == every
+    assert windows[:9] != windows[9:]
+    assert batches.draw(3) == draws[3]  # whatever was drawn before
+    part = Batches(shots, epochs.model_copy(update={"epochs": 0.5, "batch": 2}), seed=0)
+    assert len(part) == 3  # 4.5 windows, rounded up to whole batches
+
+
+@pytest.mark.parametrize(
+    ("augment", "turns"),
+    [
+        ((), {(False, False, False, False)}),
+        (("reversal",), {(False, False, False, back) for back in (False, True)}),
+        (("flips",), {(up, left, False, False) for up in (False, True) for left in (False, True)}),
+        # By quarters: none, transposed and mirrored, both mirrored, transposed and mirrored the other way.
+        (
+            ("rotations",),
+            {
+                (False, False, False, False),
+                (False, True, True, False),
+                (True, True, False, False),
+                (True, False, True, False),
+            },
+        ),
+    ],
+    ids=["none", "reversal", "flips", "rotations"],
+)
+def test_only_the_turns_that_are_wanted(augment, turns):
+    batches = Batches([clip()], TRAINING.model_copy(update={"augment": augment}), seed=0)
+    draws = [batches.draw(index) for index in range(100)]
+    assert {(d.flip_rows, d.flip_columns, d.transpose, d.reverse) for d in draws} == turns
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_workers_change_nothing(workers):
+    seen = all_of(Batches([clip()], TRAINING, seed=3, workers=workers))
+    assert all(
+        torch.equal(a, b) for a, b in zip(seen, all_of(Batches([clip()], TRAINING, seed=3)), strict=True)
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_ahead_is_in_order(count, workers):
+    assert list(ahead(lambda number: number**2, count, workers=workers)) == [n**2 for n in range(count)]
+
+
+def test_ahead_passes_errors_on_and_stops():
+    made = []
+
+    def make(number):
+        made.append(number)
+        return 1 // (3 - number)
+
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(make, 1000, workers=2))
+    assert max(made) < 10
 
 
 @pytest.mark.parametrize(
     ("clips", "message"),
     [
-        ([], "at least one clip"),
+        ([], r"clips of at least 5x5 .*got none"),
+        ([clip(height=4)], r"none of the 1 is large enough; .* lower training\.patch"),
         ([clip(), replace(clip("bare"), low=None)], "'bare' has no low-resolution frames"),
     ],
-    ids=["none", "bare"],
+    ids=["none", "small", "bare"],
 )
 def test_refuses(clips, message):
     with pytest.raises(DataError, match=message):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from fedvsr_core.data.videos import Videos
+from fedvsr_core.data.layouts.videos import Videos
 from fedvsr_core.errors import DataError
 
 
 def videos(folder, **changed):
-    return Videos(**{"folder": str(folder), "held_out_folder": None, "max_frames": 5, "scale": 4} | changed)
+    return Videos(**{"folder": str(folder), "max_frames": 5, "scale": 4} | changed)
 
 
 @pytest.fixture
@@ -42,11 +42,8 @@ def test_a_folder_of_frames_by_itself(tmp_path, noise, write_images):
     assert [shot.name for shot in videos(folder).train()] == ["only"]
 
 
-def test_held_out_is_another_folder(folder):
+def test_nothing_is_held_out(folder):
     assert videos(folder).held_out() == []
-    assert [shot.name for shot in videos("none", held_out_folder=str(folder / "deep")).held_out()] == [
-        "er/a.mkv"
-    ]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,23 @@ def test_refuses_nothing(tmp_path, where, message):
         videos(tmp_path / where).train()
 
 
-def test_refuses_a_broken_video_by_name(folder):
+def test_a_broken_video_is_left_out_by_name(folder, caplog):
+    whole = videos(folder).train()
     (folder / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(DataError, match=r"broken\.mp4', but the file can't be decoded"):
-        videos(folder).train()
+    assert [shot.name for shot in videos(folder).train()] == [shot.name for shot in whole]
+    assert "left out: expected a video at" in caplog.text
+    assert "broken.mp4" in caplog.text
+
+
+def test_a_clip_is_cut_where_frames_are_missing(tmp_path, noise, write_images):
+    folder = write_images(tmp_path / "only", noise)
+    (folder / "frame3.png").unlink()
+    shots = videos(folder, max_frames=None).train()
+    assert [shot.name for shot in shots] == ["only[0:3]", "only[3:6]"]
+    np.testing.assert_array_equal(shots[1].clip().high, noise[4:])
+
+
+def test_refuses_a_folder_of_broken_videos(tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"1 clips of .* can't be used; .*\n  - expected a video at .*broken"):
+        videos(tmp_path).train()

@@ -1,0 +1,222 @@
+"""What is wrong with the clips of a dataset: every problem at once, each in one sentence with its remedy."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from PIL import Image
+
+from fedvsr_core.data.frames import (
+    IMAGE_SUFFIXES,
+    frame_times,
+    image_files,
+    image_size,
+    orientation,
+    probe,
+    read_image,
+)
+from fedvsr_core.data.layouts.entry import Entry, open_low, runs_of
+from fedvsr_core.data.layouts.layout import Layout
+from fedvsr_core.errors import DataError
+
+_SHOWN = 3
+"""Files named in one sentence."""
+
+
+@dataclass
+class Finding:
+    """What a clip is, and what is wrong with it.
+
+    Attributes:
+        name: Name of the clip.
+        frames: Frames that can be read.
+        height: Pixels, 0 if nobody knows.
+        width: Pixels, 0 if nobody knows.
+        fps: Frames a second, or None for a folder of images.
+        low: ``given`` or ``made``: where its low-resolution frames come from.
+        label: Class of what it shows, or None.
+        held_out: Whether nobody trains on it.
+        problems: What makes it unusable, or leaves some of it out.
+        notes: What needs no remedy, but should be known.
+    """
+
+    name: str
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    fps: float | None = None
+    low: str = "made"
+    label: str | None = None
+    held_out: bool = False
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Finding]:
+    """Look at every clip of a dataset.
+
+    Args:
+        layout: The dataset.
+        quick: Whether to read only the headers of images, and decode no video.
+        workers: Clips that are looked at side by side.
+
+    Yields:
+        A finding for each clip, in order.
+
+    Raises:
+        DataError: If the folder isn't laid out as expected.
+    """
+    entries = layout.entries()
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(lambda entry: check_entry(entry, scale=layout.scale, quick=quick), entries)
+
+
+def check_entry(entry: Entry, *, scale: int, quick: bool) -> Finding:
+    """Look at one clip; arguments as for `check_all`."""
+    found = Finding(entry.name, label=entry.label, held_out=entry.held_out)
+    if entry.high.is_file():
+        _check_video(entry, found, quick)
+    elif not entry.high.is_dir():
+        found.problems.append(f"there is no '{entry.high}'; restore it")
+    else:
+        _check_folder(entry, found, quick)
+        if entry.low is not None:
+            found.low = "given"
+            _check_low(entry, entry.low, found, scale, quick)
+    if found.height:
+        _check_size(found, scale)
+    return found
+
+
+def _check_size(found: Finding, scale: int) -> None:
+    size = f"{found.width}x{found.height}"
+    if min(found.height, found.width) < scale:
+        found.problems.append(f"frames of {size} are smaller than {scale}x{scale}; remove the clip")
+    elif found.height % scale or found.width % scale:
+        found.notes.append(
+            f"{size} isn't a multiple of {scale}: {found.height % scale} rows at the bottom and"
+            f" {found.width % scale} columns at the right are cut off"
+        )
+
+
+def _check_video(entry: Entry, found: Finding, quick: bool) -> None:
+    try:
+        facts = probe(entry.high)
+        found.frames, found.height, found.width, found.fps = (
+            facts.frames,
+            facts.height,
+            facts.width,
+            facts.fps,
+        )
+        if turned := orientation(entry.high):
+            found.notes.append(f"marked as turned by {turned} degrees: its frames are read upright")
+        if quick:
+            return
+        times = frame_times(entry.high)
+    except DataError as error:
+        found.problems.append(f"{error}; re-encode the file or leave it out")
+        return
+    found.frames = len(times)
+    if not times:
+        found.problems.append("no frame can be decoded; re-encode the file or leave it out")
+    elif len(times) < facts.frames:
+        found.problems.append(
+            f"claims {facts.frames} frames, but only {len(times)} can be decoded; copy it anew, or leave it"
+            f" so and the first {len(times)} are used"
+        )
+    steps = sorted(after - before for before, after in pairwise(times))
+    if steps and steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]):
+        found.notes.append(
+            f"frame rate varies, {steps[0]:.0f} to {steps[-1]:.0f} ms a frame: frames are taken as coded"
+        )
+
+
+def _check_folder(entry: Entry, found: Finding, quick: bool) -> None:
+    files = _check_images(entry.high, found, quick)
+    found.frames = len(files)
+    if not files:
+        return
+    if entry.frames is not None and len(files) != entry.frames:
+        found.problems.append(
+            f"has {len(files)} frames, but the published set has {entry.frames}; extract it anew"
+        )
+    runs = runs_of([file.name for file in files])
+    gaps = [f"after '{files[stop - 1].name}'" for _, stop in runs[:-1]]
+    if gaps:
+        found.problems.append(
+            f"numbering jumps {_some(gaps)}; restore the missing frames, or leave it so and the clip is cut"
+            " there"
+        )
+    try:
+        found.height, found.width = image_size(files[0])
+    except DataError:
+        return  # it is among the problems already
+
+
+def _check_low(entry: Entry, folder: Path, found: Finding, scale: int, quick: bool) -> None:
+    if not folder.is_dir():
+        found.problems.append(f"there are no low-resolution frames '{folder}'; restore them")
+        return
+    about_low = Finding(entry.name)
+    _check_images(folder, about_low, quick)
+    found.problems += [f"low-resolution frames: {problem}" for problem in about_low.problems]
+    found.notes += [f"low-resolution frames: {note}" for note in about_low.notes]
+    if found.height and not any("0 bytes" in one or "can't be read" in one for one in about_low.problems):
+        try:
+            open_low(entry, folder, scale, found.frames, found.height, found.width)
+        except DataError as error:
+            found.problems.append(str(error))
+
+
+def _check_images(folder: Path, found: Finding, quick: bool) -> list[Path]:
+    """Look at all images of a folder; returns them in order."""
+    others = sorted(
+        file.name
+        for file in folder.iterdir()
+        if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES and not file.name.startswith(".")
+    )
+    if others:
+        found.notes.append(f"{_some(others)} among the frames is no image and is left out")
+    try:
+        files = image_files(folder)
+    except DataError as error:
+        found.problems.append(f"{error}; fill the folder or remove it")
+        return []
+    empty, broken, deep, sizes = [], [], [], dict[tuple[int, int], list[str]]()
+    for file in files:
+        if not file.stat().st_size:
+            empty.append(file.name)
+            continue
+        try:
+            sizes.setdefault(image_size(file), []).append(file.name)
+            if not quick:
+                read_image(file)
+                with Image.open(file) as image:
+                    if image.mode.startswith("I"):
+                        deep.append(file.name)
+                    image.verify()
+        except (DataError, OSError, SyntaxError):  # the last is what PIL says of broken PNGs
+            broken.append(file.name)
+    if empty:
+        found.problems.append(f"{_some(empty)} has 0 bytes; extract it anew")
+    if broken:
+        found.problems.append(f"{_some(broken)} can't be read as an image; extract it anew")
+    if deep:
+        found.notes.append(
+            f"{_some(deep)} has 16 bits, which are reduced to 8; convert it for another rounding"
+        )
+    if len(sizes) > 1:
+        usual = max(sizes, key=lambda size: len(sizes[size]))
+        odd = [name for size, names in sizes.items() if size != usual for name in names]
+        found.problems.append(
+            f"frames must have one size, {usual[1]}x{usual[0]} as most, but {_some(odd)} has another;"
+            " replace or remove it"
+        )
+    return files
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

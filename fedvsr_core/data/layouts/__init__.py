@@ -1,0 +1,1 @@
+"""How published datasets, and your own, lie on disk."""

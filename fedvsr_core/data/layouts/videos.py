@@ -1,0 +1,60 @@
+"""Your own data: every video file or folder of frames under one folder is a clip."""
+
+import os
+from pathlib import Path
+
+from fedvsr_core.data.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
+from fedvsr_core.data.layouts.entry import Entry
+from fedvsr_core.data.layouts.layout import Layout
+from fedvsr_core.errors import DataError
+
+
+class Videos(Layout):
+    """Clips of a folder: each video file, and each folder that holds images, however they are named.
+
+    What can't be read is left out with a warning. Video files are taken frame by frame as they are coded,
+    so that a variable frame rate doubles no frame, and turned as they are meant to be seen.
+
+    Attributes:
+        folder: Folder with the videos, searched with all folders under it.
+        max_frames: Frames taken of each video at most, from its start.
+        scale: Factor from low to high resolution; frames are cropped to multiples of it.
+    """
+
+    title = "videos and folders of frames"
+    lenient = True
+
+    def __init__(self, *, folder: str, max_frames: int | None, scale: int) -> None:
+        super().__init__(folder, scale, max_frames=max_frames)
+
+    def entries(self) -> list[Entry]:
+        """The clips, in the natural order of their paths.
+
+        Raises:
+            DataError: If the folder is missing or holds no video.
+        """
+        found = find_videos(self.folder)
+        if not found:
+            raise DataError(f"expected video files or folders of frames under '{self.folder}', found none")
+        return [Entry(self._name(path), path) for path in found]
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix() if path != self.folder else self.folder.name
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Video files, and folders that hold images but no video files, in natural order.
+
+    Raises:
+        DataError: If the folder is missing.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder of videos at '{folder}'")
+    found = []
+    for here, _, files in os.walk(folder):
+        suffixes = {name: Path(name).suffix.lower() for name in files if not name.startswith(".")}
+        videos = [Path(here, name) for name, suffix in suffixes.items() if suffix in VIDEO_SUFFIXES]
+        if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images beside videos are posters
+            videos = [Path(here)]
+        found += videos
+    return sorted(found, key=lambda path: natural_key(str(path)))
