@@ -1,0 +1,162 @@
+"""Minimise the loss plus a contrast of shallow features: near the global model's, off the last local."""
+
+import copy
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from client_app.memory import Memory
+from client_app.objectives.plain import Plain, Start
+from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.seeds import derive
+from fedvsr_core.training.local import LossFunction
+
+_HEAD, _SHALLOW = "head.", "shallow."
+
+
+class Contrastive(Plain):
+    """Adds ``weight * l`` with ``l = -log(e^(z.g / t) / (e^(z.g / t) + e^(z.p / t)))``, averaged over frames.
+
+    z, g and p are the unit vectors that a projection head makes of the features of one layer: of the model in
+    training, of the global model, and of this client's model at the end of its last round. The features are
+    averaged over the picture first. The three see the same input of the layer, so only the layer is
+    computed three times, not the network.
+
+    The head (linear, ReLU, linear) starts the same on all clients, is trained with the model by the same
+    optimiser, and stays with the client, as does the last local layer. In a client's first round the global
+    layer stands for it: the term is then constant at the start. The gradient of the term reaches the layer
+    and the head; neither g nor p passes a gradient to its layer.
+
+    Args:
+        weight: Of the term; FedSR's lambda is 0.1.
+        temperature: t; FedSR's is 0.07.
+        width: Of the head, hidden and out.
+        layer: Name of the layer, such as ``fuse``; None for the first convolution that a forward pass calls
+            and that is trained.
+
+    Raises:
+        ConfigurationError: If an argument is out of its range.
+
+    Source: the client half of FedSR, as FedVSR (MMSys 2026) describes it; the term is that of MOON
+    (Li et al., CVPR 2021), equation 3.
+    """
+
+    def __init__(self, *, weight: float, temperature: float, width: int, layer: str | None) -> None:
+        if weight < 0 or temperature <= 0 or width < 1:
+            raise ConfigurationError(
+                f"weight must be >= 0, temperature > 0 and width >= 1, got {weight}, {temperature}, {width}"
+            )
+        self.weight = weight
+        self.temperature = temperature
+        self.width = width
+        self.layer = layer
+        self._terms: list[Tensor] = []
+
+    _memory: Memory
+    _round: int
+    _live: nn.Module
+    _head: nn.Sequential
+    _hook: RemovableHandle
+
+    def begin(self, model: nn.Module, start: Start) -> None:
+        """Take head and last local layer from the memory, and watch the layer."""
+        self._memory, self._round = start.memory, start.server_round
+        self._live, channels = self._find(model, start)
+        kept = start.memory.recall()
+        before, last = copy.deepcopy(self._live).requires_grad_(False), copy.deepcopy(self._live)
+        last.requires_grad_(False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(start.seed, "projection head"))
+            self._head = nn.Sequential(
+                nn.Linear(channels, self.width), nn.ReLU(), nn.Linear(self.width, self.width)
+            )
+        if kept:
+            _load(self._head, kept, _HEAD)
+            _load(last, kept, _SHALLOW)
+        self._head.to(start.device)
+        self._terms.clear()
+
+        def watch(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if layer.training and torch.is_grad_enabled():
+                given = inputs[0].detach()
+                with torch.no_grad():
+                    theirs, own = before(given), last(given)
+                self._terms.append(self._term(output, theirs, own))
+
+        self._hook = self._live.register_forward_hook(watch)
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """The head's."""
+        return self._head.parameters()
+
+    def loss(self, loss: LossFunction) -> LossFunction:
+        """The loss and the term; its parts stay those of the configuration."""
+
+        def with_term(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            total, parts = loss(output, target)
+            if self._terms:
+                total = total + self.weight * torch.stack(self._terms).mean()
+                self._terms.clear()
+            return total, parts
+
+        return with_term
+
+    def end(self, model: nn.Module) -> Mapping[str, NamedArrays]:
+        """Keep the head and the trained layer; nothing is returned."""
+        self._hook.remove()
+        self._memory.keep(self._round, _state(self._head, _HEAD) | _state(self._live, _SHALLOW))
+        return {}
+
+    def _term(self, output: Tensor, theirs: Tensor, own: Tensor) -> Tensor:
+        z, g, p = (F.normalize(self._head(_pooled(features)), dim=1) for features in (output, theirs, own))
+        logits = torch.stack([(z * g).sum(1), (z * p).sum(1)], dim=1) / self.temperature  # (N, 2)
+        return F.cross_entropy(logits, torch.zeros(len(z), dtype=torch.long, device=z.device))
+
+    def _find(self, model: nn.Module, start: Start) -> tuple[nn.Module, int]:
+        """The layer, and the channels of what it returns; one forward pass without gradients tells."""
+        called: list[tuple[str, nn.Module, int]] = []
+        handles = [
+            module.register_forward_hook(
+                lambda layer, _, output, name=name: called.append((name, layer, output.shape[1]))
+            )
+            for name, module in model.named_modules()
+            if name == self.layer or (self.layer is None and _trained_convolution(module))
+        ]
+        low, _ = next(iter(start.batches))
+        with torch.no_grad():
+            model(low[:1].to(start.device))
+        for handle in handles:
+            handle.remove()
+        if not called:
+            raise ConfigurationError(
+                f"layer must name a part of the model that is called, got '{self.layer}';"
+                f" there are: {', '.join(name for name, _ in model.named_children())}"
+            )
+        return called[0][1:]
+
+
+def _trained_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d | nn.Conv3d) and module.weight.requires_grad
+
+
+def _pooled(features: Tensor) -> Tensor:
+    """Features (N, C, ...) averaged over all but the first two axes, (N, C)."""
+    return features.flatten(2).mean(2)
+
+
+def _state(module: nn.Module, prefix: str) -> NamedArrays:
+    return {prefix + name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def _load(module: nn.Module, arrays: NamedArrays, prefix: str) -> None:
+    module.load_state_dict(
+        {
+            name.removeprefix(prefix): torch.tensor(array)
+            for name, array in arrays.items()
+            if name.startswith(prefix)
+        }
+    )

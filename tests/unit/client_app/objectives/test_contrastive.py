@@ -1,0 +1,118 @@
+"""Promises: the term of the paper on the layer's features, a trained head, and a memory of both."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from flwr.app import RecordDict
+from torch import nn
+
+from client_app.memory import Memory
+from client_app.objectives.contrastive import Contrastive
+from client_app.objectives.plain import Start
+from fedvsr_core.errors import ConfigurationError
+
+LOW = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.frozen = nn.Conv2d(3, 3, 1).requires_grad_(False)
+        self.shallow = nn.Conv2d(3, 4, 3)
+        self.deep = nn.Conv2d(4, 3, 3)
+
+    def forward(self, low):
+        return self.deep(F.relu(self.shallow(self.frozen(low))))
+
+
+def plain_loss(output, target):
+    value = (output**2).mean()
+    return value, {"square": value}
+
+
+@pytest.fixture
+def begin(tmp_path):
+    def make(model, *, server_round=1, counted=0, layer=None, weight=0.1):
+        objective = Contrastive(weight=weight, temperature=0.07, width=5, layer=layer)
+        memory = Memory(RecordDict(), tmp_path / "memory", counted)
+        batches = [(LOW, torch.zeros(1))]
+        objective.begin(model, Start(server_round, {}, memory, batches, plain_loss, torch.device("cpu"), 3))
+        return objective
+
+    return make
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(1)
+    return Network()
+
+
+def test_at_the_start_of_the_first_round_the_term_is_log_2_and_pulls_nowhere(begin, network):
+    plain = plain_loss(network(LOW), None)[0]
+    objective = begin(network)
+    total, parts = objective.loss(plain_loss)(network(LOW), None)
+    assert set(parts) == {"square"}
+    assert float(total - plain) == pytest.approx(0.1 * np.log(2), rel=1e-5)
+    total.backward()
+    pulled = network.shallow.weight.grad.clone()
+    network.zero_grad()
+    objective.end(network)
+    plain_loss(network(LOW), None)[0].backward()
+    torch.testing.assert_close(pulled, network.shallow.weight.grad)
+
+
+def test_value_and_gradients_by_hand(begin, network):
+    before = copy.deepcopy(network.shallow)
+    first = begin(network)
+    with torch.no_grad():
+        network.shallow.weight += 0.3 * torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(2))
+    first.end(network)
+    last = copy.deepcopy(network.shallow)
+    network.shallow.load_state_dict(before.state_dict())
+    second = begin(network, server_round=2, counted=1, weight=0.5)
+    with torch.no_grad():
+        network.shallow.bias += 0.2
+    head = nn.Sequential(*second._head)
+    given = network.frozen(LOW)
+
+    def unit(layer):
+        return F.normalize(head(layer(given).mean((2, 3))), dim=1)
+
+    z, g, p = unit(network.shallow), unit(before).detach(), unit(last).detach()
+    near, far = ((z * g).sum(1) / 0.07).exp(), ((z * p).sum(1) / 0.07).exp()
+    term = -(near / (near + far)).log().mean()
+    total, _ = second.loss(plain_loss)(network(LOW), None)
+    torch.testing.assert_close(total, plain_loss(network(LOW), None)[0] + 0.5 * term)
+    assert abs(float(term) - np.log(2)) > 1e-3
+    total.backward()
+    assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in list(second.parameters())[:1])
+
+
+def test_the_head_is_trained_and_remembered(begin, network):
+    first = begin(network)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter += 1
+    first.end(network)
+    again = begin(network, server_round=2, counted=1)
+    assert [one.tolist() for one in again.parameters()] == [one.tolist() for one in first.parameters()]
+
+
+def test_all_clients_start_with_one_head(begin, network):
+    one = [parameter.tolist() for parameter in begin(network).parameters()]
+    torch.rand(5)
+    assert [parameter.tolist() for parameter in begin(network).parameters()] == one
+
+
+def test_the_layer_is_the_first_that_is_trained_or_the_one_named(begin, network):
+    assert begin(network)._live is network.shallow
+    assert begin(network, layer="deep")._live is network.deep
+
+
+def test_an_unknown_layer_is_refused(begin, network):
+    with pytest.raises(ConfigurationError, match=r"got 'shalow'; there are: frozen, shallow, deep"):
+        begin(network, layer="shalow")
