@@ -11,11 +11,12 @@ from client_app.held_out import own_held_out
 from client_app.local_data import client_name, local_shots
 from client_app.memory import Memory, memory_folder
 from client_app.objectives.plain import Plain, Start
+from client_app.received_model import received_model
 from fedvsr_core import devices
 from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import completed, to_arrays, to_record, to_state
+from fedvsr_core.flower.arrays import completed, to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.differences import to_differences
 from fedvsr_core.flower.reports import Report
@@ -23,7 +24,9 @@ from fedvsr_core.flower.scores import ScoreReport
 from fedvsr_core.metrics.average import Mean
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
+from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of, travelling
 from fedvsr_core.training.local import train as train_locally
+from fedvsr_core.training.memory import arrange
 
 app = ClientApp()
 
@@ -55,10 +58,14 @@ def train(message: Message, context: Context) -> Message:
     server_round = int(str(config[keys.SERVER_ROUND]))
     seed = derive(settings.seed, "train", server_round, client)
 
-    torch.manual_seed(seed)
-    model = build(settings.model)
-    model.load_state_dict(to_state(start, model.state_dict()))
+    model = received_model(start, config, settings, context.node_config)
+    frozen = is_frozen(settings, server_round)
+    late = [model.get_parameter(name) for name in model.late_parameters()]
+    for parameter in late:
+        parameter.requires_grad_(not frozen)
+    arrange(model, settings.training)
     model.to(device)
+    torch.manual_seed(seed)
     batches = Batches(
         local_shots(settings, context.node_config),
         settings.training,
@@ -87,10 +94,13 @@ def train(message: Message, context: Context) -> Message:
         model,
         batches,
         loss=objective.loss(loss),
-        optimiser=build(settings.optimiser, params=[*model.parameters(), *objective.parameters()]),
+        optimiser=optimiser_of(model, settings, objective.parameters()),
         adjust=objective.adjust,
         clip_norm=settings.training.clip_norm,
         device=device,
+        late=late,
+        frozen_steps=len(batches) if frozen else frozen_steps(settings, server_round),
+        autocast=settings.training.autocast,
     )
     report = Report(
         client=client,
@@ -104,7 +114,7 @@ def train(message: Message, context: Context) -> Message:
         code=code_digest(),
         batches=batches.digest(),
     )
-    trained = to_record(model.state_dict())
+    trained = to_record(travelling(model, frozen=frozen))
     if settings.training.upload == "float16":
         trained = to_differences(trained, start)
     beside = {name: completed(arrays, start) for name, arrays in objective.end(model).items()}
@@ -120,8 +130,8 @@ def evaluate(message: Message, context: Context) -> Message:
     held_out = own_held_out(settings, context.node_config, _device(context))
     sums: dict[str, Mapping[str, Mean]] = {}
     if held_out:
-        model = build(settings.model)
-        model.load_state_dict(to_state(message.content.array_records[keys.ARRAYS], model.state_dict()))
+        arrays = message.content.array_records[keys.ARRAYS]
+        model = received_model(arrays, config, settings, context.node_config)
         sums = held_out.sums(model)
     report = ScoreReport(
         client=client_name(context.node_config),

@@ -40,6 +40,9 @@ class Training(_Section):
         upload: What it returns: ``weights``, or ``float16`` for their difference from the global model, in
             half the bytes.
         augment: How crops are turned at random: flipped, rotated by 90 degrees, reversed in time.
+        checkpointing: Whether activations are forgotten, and computed again for the gradient.
+        autocast: Lower precision, where that is safe, or None for float32; float16 scales losses.
+        channels_last: Whether weights of convolutions lie in memory with their channels last.
     """
 
     steps: int = Field(ge=1)
@@ -50,6 +53,41 @@ class Training(_Section):
     clip_norm: float | None = Field(gt=0)
     upload: Literal["weights", "float16"]
     augment: tuple[Literal["flips", "rotations", "reversal"], ...] = ("flips", "rotations", "reversal")
+    checkpointing: bool = False
+    autocast: Literal["bfloat16", "float16"] | None = None
+    channels_last: bool = False
+
+
+class Weights(_Section):
+    """A file of weights.
+
+    Attributes:
+        weights: Path, the same at every site, or URL; None for random weights, from the seed.
+        sha256: The file's checksum, hexadecimal; a URL needs one.
+    """
+
+    weights: str | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
+
+    @model_validator(mode="after")
+    def _can_be_checked(self) -> Self:
+        if self.weights is None and self.sha256 is not None:
+            raise ValueError("a sha256 needs the weights that it belongs to")
+        if self.weights is not None and self.weights.lower().startswith("http") and self.sha256 is None:
+            raise ValueError(f"'{self.weights}' is a URL and needs the sha256 of the file")
+        return self
+
+
+class Flow(Weights):
+    """The parameters that a network calls late, such as its flow network's; without effect on other networks.
+
+    Attributes:
+        frozen_steps: Steps, counted over all rounds, in which they stay as they are.
+        step_size: Their step size, in units of the optimiser's.
+    """
+
+    frozen_steps: int = Field(default=0, ge=0)
+    step_size: float = Field(default=1.0, gt=0)
 
 
 class Cohort(_Section):
@@ -155,6 +193,8 @@ class ClientSettings(_Section):
 
     seed: int = Field(ge=0)
     model: Component
+    start: Weights = Weights()
+    flow: Flow = Flow()
     loss: Component
     optimiser: Component
     data: Component
@@ -172,6 +212,8 @@ class Settings(_Section):
     seed: int = Field(ge=0)
     rounds: int = Field(ge=1)
     model: Component
+    start: Weights = Weights()
+    flow: Flow = Flow()
     strategy: Strategy
     loss: Component
     optimiser: Component

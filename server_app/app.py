@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedvsr_core import devices
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.rounds import LAST, load_round
+from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
 from fedvsr_core.errors import ConfigurationError, FederationError, FedVSRError
@@ -26,7 +26,6 @@ from fedvsr_core.records.journal import Journal, read_journal
 from fedvsr_core.records.provenance import provenance
 from fedvsr_core.records.report import write_report
 from fedvsr_core.records.run_dir import RunDir
-from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
 from server_app.norms import Norms
 from server_app.rounds import Rounds
@@ -164,8 +163,12 @@ def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> d
 
 def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
     """Build all parts, the clients' too: what any of them refuses is refused before a client starts."""
-    torch.manual_seed(derive(settings.seed, "model"))
-    model: VideoModel = build(settings.model)
+    model = initial_model(settings)
+    if settings.flow.frozen_steps and model.late and settings.flow.weights is settings.start.weights is None:
+        _log.warning(
+            "the flow network has random weights, and keeps them for %d steps; give flow.weights",
+            settings.flow.frozen_steps,
+        )
     for component in (settings.loss, settings.partition, settings.strategy.client):
         build(component)
     build(settings.optimiser, params=model.parameters())

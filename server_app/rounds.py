@@ -20,6 +20,7 @@ from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import Journal
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
+from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
 from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
 from server_app.evaluation import evaluate_on_clients
 from server_app.exchange import Exchange, restored
@@ -133,12 +134,25 @@ class Rounds:
             content = RecordDict({**message.content, keys.CONFIG: config})
             yield Message(content, dst_node_id=node, message_type=message.metadata.message_type)
 
+    def _outgoing(self, server_round: int) -> tuple[ArrayRecord, ConfigRecord]:
+        """The model and the settings for a round's clients; new records each time.
+
+        In simulation, messages that wait share theirs with whoever made them.
+        """
+        frozen = is_frozen(self._settings, server_round)
+        config = ConfigRecord(
+            {
+                keys.SERVER_ROUND: server_round,
+                keys.SETTINGS: self._client_settings,
+                keys.REST: digest_of_the_rest(self._model, frozen=frozen),
+            }
+        )
+        return to_record(travelling(self._model, frozen=frozen)), config
+
     def _train(self, server_round: int, cohort: list[Member]) -> None:
         began, settings = time.monotonic(), self._settings
         names = {member.node: member.client for member in cohort}
-        arrays = to_record(self._model.state_dict())
-        # A new record each round: in simulation, messages that wait share theirs with whoever made them.
-        config = ConfigRecord({keys.SERVER_ROUND: server_round, keys.SETTINGS: self._client_settings})
+        arrays, config = self._outgoing(server_round)
         grid = CohortGrid(self._grid, list(names))
         messages = list(
             self._addressed(self._strategy.configure_train(server_round, arrays, config, grid), names)
@@ -244,12 +258,13 @@ class Rounds:
         if every is None or (server_round % every and not last):
             return
         members = self._members.online()
+        arrays, config = self._outgoing(server_round)
         line = evaluate_on_clients(
             self._grid,
             members.values(),
             title=f"round {server_round}/{self._settings.rounds}",
-            arrays=to_record(self._model.state_dict()),
-            config=ConfigRecord({keys.SERVER_ROUND: server_round, keys.SETTINGS: self._client_settings}),
+            arrays=arrays,
+            config=config,
             protocol=self._held_out.protocol,
             timeout_s=self._settings.cohort.timeout_s,
         )

@@ -34,9 +34,8 @@ def to_arrays(record: ArrayRecord) -> NamedArrays:
 
 
 def to_state(record: ArrayRecord, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Complete received arrays with the tensors that don't travel, as a full state dict."""
-    kept = {name: tensor for name, tensor in own.items() if not travels(tensor)}
-    return {name: torch.from_numpy(array.copy()) for name, array in to_arrays(record).items()} | kept
+    """Complete received arrays with one's own tensors, those that didn't travel, to a full state dict."""
+    return dict(own) | {name: torch.from_numpy(array.copy()) for name, array in to_arrays(record).items()}
 
 
 def completed(arrays: Mapping[str, np.ndarray], form: ArrayRecord) -> ArrayRecord:

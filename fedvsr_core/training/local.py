@@ -1,7 +1,8 @@
 """The optimiser's steps of one client in one round."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from fedvsr_core.data.loaders import to_float
+
+_LOSS_SCALE = 2.0**10
+"""For float16 at the start of a round; torch's own 2**16 would cost the first steps of each round."""
 
 LossFunction = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
 """(output, target) -> the value to minimise, and its parts by name."""
@@ -38,6 +42,9 @@ def train(
     adjust: Callable[[nn.Module], None],
     clip_norm: float | None,
     device: torch.device,
+    late: Sequence[nn.Parameter] = (),
+    frozen_steps: int = 0,
+    autocast: Literal["bfloat16", "float16"] | None = None,
 ) -> Outcome:
     """Train a model in place, a step for each batch.
 
@@ -50,17 +57,29 @@ def train(
         adjust: Called between the gradients and the step; may change the gradients.
         clip_norm: Largest norm of all gradients together, or None.
         device: Where to compute.
+        late: Parameters that don't learn in the first steps.
+        frozen_steps: How many steps these are.
+        autocast: Lower precision for the network, where torch holds it safe; the loss stays in float32, and
+            is scaled for float16, whose steps are left out when gradients overflow.
     """
     model.train()
     steps, values = 0, dict[str, list[Tensor]]()
+    precision = torch.autocast(device.type, getattr(torch, autocast or "float32"), enabled=bool(autocast))
+    scaler = torch.amp.GradScaler(device.type, init_scale=_LOSS_SCALE, enabled=autocast == "float16")
     for low, high in batches:
+        for parameter in late:
+            parameter.requires_grad_(steps >= frozen_steps)
         optimiser.zero_grad(set_to_none=True)
-        total, parts = loss(model(to_float(low, device)), to_float(high, device))
-        total.backward()
+        with precision:
+            output = model(to_float(low, device))
+        total, parts = loss(output.float() if autocast else output, to_float(high, device))
+        scaler.scale(total).backward()
+        scaler.unscale_(optimiser)
         adjust(model)
         if clip_norm is not None:
             clip_grad_norm_(model.parameters(), clip_norm)
-        optimiser.step()
+        scaler.step(optimiser)
+        scaler.update()
         steps += 1
         for name, value in ({"": total} | parts).items():  # stay on the device: no wait for it in every step
             values.setdefault(name, []).append(value.detach())

@@ -112,3 +112,44 @@ def test_a_mean_of_many_small_losses_is_exact():
     batches = [batch(1.0, 1.0), *[batch(1.0, 1e-4)] * 3000]
     outcome = run(model, batches, step_size=0.0)
     assert outcome.loss == pytest.approx((2 + 3000 * 2e-8) / 3001, rel=1e-6)
+
+
+def test_late_parameters_stay_for_the_first_steps():
+    # As in two steps by hand, but the first of three leaves the weight at 1: then 1/2 and 1/4.
+    model = Point()
+    model.other = nn.Parameter(torch.tensor(1.0))
+    seen = []
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.125)
+
+    def loss(output, target):
+        seen.append((model.weight.item(), model.weight.requires_grad))
+        total, parts = squares(output, target)
+        return total + model.other, parts
+
+    outcome = train(
+        model, [batch(1.0, 0.0)] * 3, loss=loss, optimiser=optimiser, adjust=lambda model: None,
+        clip_norm=None, device=CPU, late=[model.weight], frozen_steps=1,
+    )  # fmt: skip
+    assert seen == [(1.0, False), (1.0, True), (0.5, True)]
+    assert model.weight.item() == 0.25
+    assert outcome.steps == 3
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_network_computes_in_lower_precision_and_the_loss_does_not(precision):
+    network, seen = nn.Conv3d(1, 1, 1, bias=False), []
+    network.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+
+    def loss(output, target):
+        seen.append(output.dtype)
+        return squares(output, target)
+
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.125)
+    nn.init.ones_(network.weight)
+    train(
+        network, [batch(1.0, 0.0)] * 2, loss=loss, optimiser=optimiser, adjust=lambda model: None,
+        clip_norm=1e9, device=CPU, autocast=precision,
+    )  # fmt: skip
+    assert seen == [getattr(torch, precision), torch.float32] * 2
+    assert network.weight.dtype == torch.float32
+    assert network.weight.item() == 0.25  # as by hand: these numbers are exact, scaled or not
