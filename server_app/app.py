@@ -30,6 +30,7 @@ from fedvsr_core.settings import Settings
 from server_app.norms import Norms
 from server_app.rounds import Rounds
 from server_app.strategies.resumable import ResumableStrategy
+from server_app.strategies.stock import adapted
 
 app = ServerApp()
 
@@ -172,11 +173,7 @@ def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
     for component in (settings.loss, settings.partition, settings.strategy.client):
         build(component)
     build(settings.optimiser, params=model.parameters())
-    strategy = build(settings.strategy.server, num_rounds=settings.rounds)
-    if not isinstance(strategy, ResumableStrategy):
-        raise ConfigurationError(
-            f"strategy.server must be a class of server_app.strategies, got {type(strategy).__name__}"
-        )
+    strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
     if settings.training.window < model.needs.min_frames:
         raise ConfigurationError(
             f"training.window must be at least {model.needs.min_frames} for '{settings.names['model']}',"

@@ -10,6 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from client_app.memory import Memory
 from client_app.objectives.plain import Plain, Start
+from fedvsr_core.data.loaders import to_float
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.seeds import derive
@@ -128,7 +129,7 @@ class Contrastive(Plain):
         ]
         low, _ = next(iter(start.batches))
         with torch.no_grad():
-            model(low[:1].to(start.device))
+            model(to_float(low[:1], start.device))
         for handle in handles:
             handle.remove()
         if not called:

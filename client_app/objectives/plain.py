@@ -19,7 +19,7 @@ class Start:
         server_round: From 1.
         arrays: The arrays that the server sent beside the model, by the name of their record.
         memory: What this client keeps between rounds.
-        batches: The round's batches; iterating again gives the same ones.
+        batches: The round's batches, uint8 or float; iterating again gives the same ones.
         loss: The loss of the configuration.
         device: Where the model is.
         seed: The run's, the same for all clients and rounds.

@@ -19,6 +19,7 @@ from server_app.cohort import draw
 from server_app.norms import Norms
 from server_app.rounds import MOST_IDLE, Rounds
 from server_app.strategies.fedavg import FedAvg
+from server_app.strategies.stock import adapted
 
 
 class Run:
@@ -29,7 +30,7 @@ class Run:
         self.settings = settings
         self.grid = grid
         self.model = build(settings.model)
-        self.strategy = strategy or build(settings.strategy.server, num_rounds=settings.rounds)
+        self.strategy = strategy or adapted(build(settings.strategy.server, num_rounds=settings.rounds))
         held_out = HeldOut(
             build(settings.data).held_out(),
             degradation=build(settings.degradation),

@@ -1,0 +1,228 @@
+"""Flower's own strategies under our round loop: preconditions, fixed order, the model's form and a state."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp import strategy as flower
+from flwr.serverapp.strategy import Strategy
+
+from fedvsr_core.aggregation.bounds import LIMIT, largest
+from fedvsr_core.errors import AggregationError, ConfigurationError
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import NamedArrays, record_from_arrays, to_arrays
+from fedvsr_core.flower.records import records_of
+from fedvsr_core.flower.reports import Report
+from server_app.strategies.resumable import ResumableStrategy
+
+_FIXED = (flower.DifferentialPrivacyServerSideFixedClipping,)
+_ADAPTIVE = (flower.DifferentialPrivacyServerSideAdaptiveClipping,)
+_REFUSED: Mapping[type[Strategy], str] = {
+    flower.FedProx: "its clients must add the proximal term; take strategy=fedprox",
+    flower.FedXgbBagging: "it combines trees, not networks",
+    flower.FedXgbCyclic: "it combines trees, not networks",
+    flower.DifferentialPrivacyClientSideFixedClipping: "clients don't clip; take the server-side one",
+    flower.DifferentialPrivacyClientSideAdaptiveClipping: "clients don't clip; take the server-side one",
+}
+_MOMENTS = ("m_t", "v_t", "momentum_vector")
+_CLIPPING = "clipping_norm"
+
+
+def adapted(strategy: Strategy) -> ResumableStrategy:
+    """A strategy as the round loop needs it: ours as it is, one of Flower's in an adapter."""
+    return strategy if isinstance(strategy, ResumableStrategy) else Stock(strategy)
+
+
+class Stock(ResumableStrategy):
+    """Runs a strategy of ``flwr.serverapp.strategy``, or a wrapper for central privacy around another.
+
+    Flower's code does the arithmetic. Around it: all of the cohort is asked; replies come in the order of the
+    clients' names, and their arrays in that of the model, so that the same run gives the same bits; the new
+    model has the dtypes of the old one; the noise of differential privacy is that for the replies that count,
+    not for those that were expected; and the moments of server optimisers and adaptive clipping norms
+    survive a resume. The noise itself comes from numpy's global generator, which is never seeded: whoever
+    knows a seed could take the noise off again. So private runs aren't repeatable.
+
+    Args:
+        strategy: Flower's.
+
+    Raises:
+        ConfigurationError: If it can't do what it promises here; the sentence says why.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        super().__init__()
+        self._strategy = strategy
+        self._model: NamedArrays = {}
+        self._loaded: dict[str, np.ndarray] | None = None
+        for layer in self._layers():
+            _check(layer)
+
+    def prepare(self, *, clients: int, cohort: int) -> None:
+        """Refuse a cohort that is too small for what the strategy promises.
+
+        Raises:
+            ConfigurationError: If it is.
+        """
+        for layer in self._layers():
+            if isinstance(layer, ResumableStrategy):
+                layer.prepare(clients=clients, cohort=cohort)
+            name, needed = type(layer).__name__, _fewest(layer)
+            if cohort < needed:
+                raise ConfigurationError(
+                    f"{name} needs at least {needed} clients in a round with these arguments, got {cohort};"
+                    " start more clients, raise cohort.clients_per_round, or change strategy.server"
+                )
+            if isinstance(layer, (*_FIXED, *_ADAPTIVE)) and layer.num_sampled_clients != cohort:
+                raise ConfigurationError(
+                    f"{name} is told of {layer.num_sampled_clients} clients in a round, but {cohort} take"
+                    f" part; set strategy.server.num_sampled_clients={cohort}"
+                )
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Flower's messages, by ascending node."""
+        self._model = to_arrays(arrays)
+        if self._loaded is not None:
+            self._take(self._loaded)
+            self._loaded = None
+        messages = self._strategy.configure_train(server_round, arrays, config, grid)
+        return sorted(messages, key=lambda message: message.metadata.dst_node_id)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Flower's aggregation; (None, None) if there is no reply, or it finds too few.
+
+        Raises:
+            AggregationError: If values of the new model are too large to be a network's.
+        """
+        self.diagnostics = {}
+        ordered = sorted(replies, key=lambda reply: Report.unpack(reply.content).client)
+        if not ordered:
+            return None, None
+        for reply in ordered:
+            arrays = records_of(reply.content, ArrayRecord)[keys.ARRAYS]
+            reply.content[keys.ARRAYS] = ArrayRecord({name: arrays[name] for name in self._model})
+        for layer in self._layers():
+            if isinstance(layer, (*_FIXED, *_ADAPTIVE)):
+                layer.num_sampled_clients = len(ordered)
+                self.diagnostics["clipping-norm"] = float(layer.clipping_norm)
+        updated, metrics = self._strategy.aggregate_train(server_round, ordered)
+        if updated is None:
+            return None, None
+        for layer in self._layers():
+            self.diagnostics |= layer.diagnostics if isinstance(layer, ResumableStrategy) else {}
+        return self._repaired(updated), metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """No messages: the round loop evaluates."""
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Nothing: no one was asked."""
+        return None
+
+    def summary(self) -> None:
+        """As the strategy says."""
+        self._strategy.summary()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Moments and clipping norms."""
+        if self._loaded is not None:
+            return dict(self._loaded)
+        found: dict[str, np.ndarray] = {}
+        for layer in self._layers():
+            for moment in _MOMENTS:
+                values = getattr(layer, moment, None) or {}
+                named = values if isinstance(values, dict) else dict(zip(self._model, values, strict=True))
+                found |= {f"{moment}/{name}": np.asarray(array) for name, array in named.items()}
+            if isinstance(layer, _ADAPTIVE):
+                found[_CLIPPING] = np.asarray(float(layer.clipping_norm))
+        return found
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back what `state` gave, when the next round begins.
+
+        Raises:
+            AggregationError: If the strategy keeps nothing of the kind.
+        """
+        kinds = {name.partition("/")[0] for name in state}
+        known = {kind for layer in self._layers() for kind in (*_MOMENTS, _CLIPPING) if hasattr(layer, kind)}
+        if not kinds <= known:
+            raise AggregationError(
+                f"{type(self._strategy).__name__} keeps {sorted(known) or 'no state'}, got {sorted(kinds)};"
+                " resume with the strategy of the run"
+            )
+        self._loaded = dict(state)
+
+    def _take(self, state: Mapping[str, np.ndarray]) -> None:
+        for layer in self._layers():
+            for moment in _MOMENTS:
+                if hasattr(layer, moment):
+                    named = {
+                        name: state[f"{moment}/{name}"] for name in self._model if f"{moment}/{name}" in state
+                    }
+                    as_list = moment == "momentum_vector"
+                    setattr(layer, moment, (list(named.values()) if as_list else named) or None)
+            if isinstance(layer, flower.FedAvgM):
+                layer.current_arrays = None  # it then takes the model that the round starts with
+            if isinstance(layer, _ADAPTIVE) and _CLIPPING in state:
+                layer.clipping_norm = float(state[_CLIPPING])
+
+    def _layers(self) -> Iterator[Strategy]:
+        """The strategy, then what it wraps."""
+        layer: Strategy | None = self._strategy
+        while layer is not None:
+            yield layer
+            layer = getattr(layer, "strategy", None)
+
+    def _repaired(self, updated: ArrayRecord) -> ArrayRecord:
+        arrays = {
+            name: np.asarray(updated[name].numpy(), like.dtype).reshape(like.shape)
+            for name, like in self._model.items()
+        }
+        if bad := [
+            name for name, array in arrays.items() if array.dtype.kind == "f" and not largest(array) < LIMIT
+        ]:
+            raise AggregationError(
+                f"{type(self._strategy).__name__} makes '{bad[0]}' larger than {LIMIT:.0f}; take a smaller"
+                " step size or less noise"
+            )
+        return record_from_arrays(arrays)
+
+
+def _check(layer: Strategy) -> None:
+    name = type(layer).__name__
+    if type(layer) in _REFUSED:
+        raise ConfigurationError(f"Flower's {name} can't be used here: {_REFUSED[type(layer)]}")
+    if isinstance(layer, flower.FedAvg):
+        if layer.fraction_train != 1:
+            raise ConfigurationError(
+                f"{name}.fraction_train must be 1, got {layer.fraction_train}; cohort.clients_per_round says"
+                " how many clients take part in a round"
+            )
+        if layer.weighted_by_key != keys.NUM_EXAMPLES:
+            raise ConfigurationError(
+                f"{name}.weighted_by_key must be '{keys.NUM_EXAMPLES}', got '{layer.weighted_by_key}'"
+            )
+        layer.min_train_nodes = layer.min_available_nodes = 1  # Flower waits for them without end
+    if isinstance(layer, flower.QFedAvg) and layer.train_loss_key != keys.LOSS:
+        raise ConfigurationError(
+            f"{name}.train_loss_key must be '{keys.LOSS}', which clients report, got '{layer.train_loss_key}'"
+        )
+
+
+def _fewest(layer: Strategy) -> int:
+    """The smallest cohort that a strategy can do its work with."""
+    if isinstance(layer, flower.Bulyan):
+        return 4 * layer.num_malicious_nodes + 3
+    if isinstance(layer, flower.MultiKrum):
+        return max(2 * layer.num_malicious_nodes + 3, layer.num_nodes_to_select)
+    if isinstance(layer, flower.FedTrimmedAvg) and layer.beta > 0:
+        return next(count for count in range(1, 10**6) if int(layer.beta * count) >= 1)
+    return 1

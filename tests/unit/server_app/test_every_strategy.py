@@ -1,0 +1,138 @@
+"""Promises: every strategy of ``conf/`` runs, leaves faulty clients out, and resumes to the bit."""
+
+import numpy as np
+import pytest
+import torch
+from flwr.serverapp.strategy import dp_fixed_clipping
+
+from fedvsr_core.checkpoints.rounds import LAST, load_round
+from fedvsr_core.components import build
+from fedvsr_core.config import options
+from fedvsr_core.errors import ConfigurationError, FederationError
+from server_app.strategies.stock import adapted
+from tests.unit.server_app.test_rounds import FAULTS, Run, answering
+
+STRATEGIES = options("strategy")
+CLIENTS = {"fedtrimmedavg": 7, "krum": 7, "multikrum": 7, "bulyan": 9}
+"""Two more than it takes, for the faulty ones; four for all others."""
+PRIVATE = ("dp_fixed", "dp_adaptive")
+STATEFUL = ("scaffold", "fedsr", "fedavgm", "fedadam", "fedadagrad", "fedyogi")
+
+
+def test_they_were_found():
+    assert len(STRATEGIES) >= 26
+    assert {"fedvsr", "fedavg", *STATEFUL, *PRIVATE, *CLIENTS} <= set(STRATEGIES)
+
+
+def settings_of(tiny, strategy, overrides="", clients=4):
+    told = f"strategy.server.num_sampled_clients={clients}" if strategy in PRIVATE else ""
+    return tiny(f"evaluation.every=9 {told} {overrides}", strategy)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_rounds_with_a_failing_and_a_nan_client(tiny, federation, tmp_path, strategy):
+    clients = CLIENTS.get(strategy, 4)
+    run = Run(settings_of(tiny, strategy, clients=clients), federation(clients), tmp_path / "runs")
+    before = run.weights()
+    run.grid.spoil = {0: answering(FAULTS["error"]), 1: FAULTS["non-finite"]}
+    run.go()
+    for line in run.lines("train"):
+        assert {one["client"]: one["code"] for one in line["refused"]} == {
+            "partition-0": "error",
+            "partition-1": "non-finite",
+        }
+        assert len(line["clients"]) == clients - 2
+        assert not line["kept-model"]
+    after = load_round(run.dir.checkpoints / LAST).state
+    assert any((after[name] != before[name]).any() for name in after)
+    for name, tensor in after.items():
+        assert tensor.dtype == before[name].dtype
+        assert tensor.isfinite().all()
+
+
+@pytest.mark.parametrize("strategy", STATEFUL)
+def test_a_stateful_strategy_resumes_to_the_bit(tiny, federation, tmp_path, strategy):
+    settings = settings_of(tiny, strategy, "rounds=3 cohort.upload_failure=0.3")
+    whole = Run(settings, federation(4), tmp_path / "whole").go()
+    assert any(one["code"] == "lost" for line in whole.lines("train") for one in line["refused"])
+    broken = Run(settings, federation(4), tmp_path / "broken")
+
+    def stop(reply):
+        if len(broken.lines("train")) == 2:
+            raise KeyboardInterrupt
+        return reply
+
+    broken.grid.spoil[3] = stop
+    with pytest.raises(KeyboardInterrupt):
+        broken.go()
+    assert load_round(broken.dir.checkpoints / LAST).round == 2
+    assert broken.resume(federation(4, first_node=900)).last() == whole.last()
+
+
+def test_the_adaptive_clipping_norm_is_resumed(tiny, federation, tmp_path):
+    run = Run(settings_of(tiny, "dp_adaptive"), federation(4), tmp_path / "runs").go()
+    kept = load_round(run.dir.checkpoints / LAST).strategy_state
+    assert set(kept) == {"clipping_norm"}
+    assert kept["clipping_norm"] != 0.1
+    assert run.lines("train")[0]["clipping-norm"] == 0.1
+    again = adapted(build(run.settings.strategy.server))
+    again.load_state(kept)
+    assert again.state() == kept
+
+
+def test_noise_is_that_for_the_replies_that_count(tiny, federation, tmp_path, monkeypatch):
+    run = Run(settings_of(tiny, "dp_fixed"), federation(4), tmp_path / "runs")
+    run.grid.spoil = {0: answering(FAULTS["error"])}
+    asked = []
+    real = dp_fixed_clipping.compute_stdv
+    monkeypatch.setattr(dp_fixed_clipping, "compute_stdv", lambda *args: asked.append(args) or real(*args))
+    run.go()
+    assert asked == [(0.01, 1.0, 3)] * 2
+
+
+@pytest.mark.parametrize(
+    ("strategy", "clients", "overrides", "sentence"),
+    [
+        ("bulyan", 4, "", r"^Bulyan needs at least 7 clients in a round with these arguments, got 4"),
+        ("krum", 4, "", r"^Krum needs at least 5 clients"),
+        ("fedtrimmedavg", 4, "", r"^FedTrimmedAvg needs at least 5 clients"),
+        ("dp_fixed", 4, "", r"told of 10 clients in a round, but 4 take part; set .*num_sampled_clients=4"),
+        ("qfedavg", 4, "strategy.server.train_loss_key=train_loss", r"train_loss_key must be 'loss'"),
+        ("fedadam", 4, "+strategy.server.fraction_train=0.5", r"fraction_train must be 1, got 0.5"),
+        ("fedavg", 4, "strategy.server._target_=flwr.serverapp.strategy.FedXgbCyclic", r"it combines trees"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_preconditions_are_checked_before_the_first_round(
+    tiny, federation, tmp_path, strategy, clients, overrides, sentence
+):
+    grid = federation(clients)
+    with pytest.raises((ConfigurationError, FederationError), match=sentence):
+        Run(tiny(overrides, strategy), grid, tmp_path / "runs").go()
+    assert not [message for message in grid.pushed if message.metadata.message_type == "train"]
+
+
+def test_permuted_arrays_of_a_client_change_nothing(tiny, federation, tmp_path):
+    def permuted(reply):
+        arrays = reply.content["arrays"]
+        reply.content["arrays"] = type(arrays)(dict(reversed(list(arrays.items()))))
+        return reply
+
+    runs = []
+    for spoil in ({}, {0: permuted}):
+        run = Run(settings_of(tiny, "fedavgm"), federation(4), tmp_path / str(len(runs)))
+        run.grid.spoil = spoil
+        runs.append(run.go().last())
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize(("server", "ours"), [("FedAvg", "fedavg"), ("FedMedian", "fedmedian")])
+def test_flowers_and_ours_agree(tiny, federation, tmp_path, server, ours):
+    torch.manual_seed(0)
+    theirs = tiny(f"strategy.server._target_=flwr.serverapp.strategy.{server}", "fedavg")
+    weights = [
+        Run(settings, federation(3), tmp_path / str(index)).go().weights()
+        for index, settings in enumerate((theirs, tiny("", ours)))
+    ]
+    for name, tensor in weights[0].items():
+        np.testing.assert_allclose(tensor, weights[1][name], rtol=0, atol=1e-6)
