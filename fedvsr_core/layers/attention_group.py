@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
+from fedvsr_core.devices import return_freed_memory
 from fedvsr_core.layers.mlp import GatedMlp, Mlp
 from fedvsr_core.layers.window_attention import WindowAttention
 from fedvsr_core.layers.windows import Size3, fitted, merge, partition, shift_mask
+
+_TOKENS = 4096
+"""Most tokens at once in a feed-forward part on a CPU."""
 
 
 class AttentionBlock(nn.Module):
@@ -53,8 +57,10 @@ class AttentionBlock(nn.Module):
         return y[:, :frames, :height, :width]
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.mlp(self.norm2(x))
-        return y
+        tokens = x.flatten(0, -2)
+        # A CPU takes some at a time: hidden channels stay in its caches, and leave no holes in its heap.
+        pieces = tokens.split(_TOKENS) if x.device.type == "cpu" else [tokens]
+        return torch.cat([self.mlp(self.norm2(piece)) for piece in pieces]).view(x.shape)
 
 
 class AttentionGroup(nn.Module):
@@ -111,6 +117,8 @@ class AttentionGroup(nn.Module):
             mask = shift_mask(padded, window, shift, x.device)
         for number, block in enumerate(self.blocks):
             x = block(x, window, shift, mask if number % 2 else None)
+        if self.blocks[0].checkpoint_mlp and x.requires_grad and x.device.type == "cpu":
+            return_freed_memory()
         return x
 
 

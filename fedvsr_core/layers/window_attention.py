@@ -11,6 +11,9 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.positions import relative_position_index, sine_positions
 from fedvsr_core.layers.windows import Size3
 
+_LOGITS = 2**22
+"""Most logits at once on a CPU, 16 MB."""
+
 
 class WindowAttention(nn.Module):
     """Multi-head attention of the tokens of a window, with a learned bias for each displacement.
@@ -76,7 +79,18 @@ class WindowAttention(nn.Module):
         Returns:
             Tokens (B * windows, n, C).
         """
-        found = self._attend(self.qkv_self(x), self._bias(x.shape[1]), mask)
+        bias = self._bias(x.shape[1])
+        windows = len(x) if mask is None else len(mask)
+        if x.device.type == "cpu":  # a few windows at a time stay in its caches
+            windows = _divisor(windows, _LOGITS // bias.numel())
+        pieces = []
+        for number, piece in enumerate(x.split(windows)):
+            start = 0 if mask is None else number * windows % len(mask)
+            pieces.append(self._looked(piece, bias, None if mask is None else mask[start : start + windows]))
+        return torch.cat(pieces)
+
+    def _looked(self, x: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        found = self._attend(self.qkv_self(x), bias, mask)
         if self.mutual:
             found = torch.cat([self._mutual(x, mask), found], dim=-1)
         y: Tensor = self.proj(found)
@@ -131,3 +145,8 @@ class WindowAttention(nn.Module):
         index = self.relative_position_index[:tokens, :tokens]
         bias = self.relative_position_bias_table.index_select(0, index.flatten())
         return bias.view(tokens, tokens, self.heads).permute(2, 0, 1).contiguous()
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor up to a limit."""
+    return next(one for one in range(max(1, min(number, most)), 0, -1) if not number % one)

@@ -1,10 +1,12 @@
 """Promises: the best device that is here, or the one that was asked for, or one sentence."""
 
+import sys
+
 import psutil
 import pytest
 import torch
 
-from fedvsr_core.devices import choose, describe, peak_memory_mb
+from fedvsr_core.devices import choose, describe, peak_memory_mb, return_freed_memory
 from fedvsr_core.errors import ConfigurationError
 
 
@@ -39,3 +41,14 @@ def test_a_cuda_device_is_called_by_its_product(monkeypatch):
 def test_peak_memory_of_the_process_is_in_megabytes():
     resident = psutil.Process().memory_info().rss / 2**20
     assert resident - 1 <= peak_memory_mb(torch.device("cpu")) <= psutil.virtual_memory().total / 2**20
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_freed_memory_between_what_is_used_goes_back_to_the_system():
+    tensors = [torch.ones(25_000) for _ in range(1000)]  # of 100 kB, which glibc takes from its heap
+    kept = tensors[::2]
+    del tensors
+    resident = psutil.Process().memory_info().rss
+    return_freed_memory()
+    assert psutil.Process().memory_info().rss < resident - 20e6
+    assert all((one == 1).all() for one in kept)
