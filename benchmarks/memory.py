@@ -6,9 +6,9 @@
     python benchmarks/memory.py --attention              # guided deformable attention against a naive loop
 
 Every row is a process of its own: forward, backward with mean(output^2), batch 1. `measured` is what the
-step adds to the process's peak (resident on the CPU, allocated on CUDA). `estimate` adds up what autograd keeps for
-the backward pass, found by a hook on saved tensors, and four times the parameters (weights, gradients, both
-moments of Adam): what a GPU needs at least, without what single operations take in passing.
+step adds to the process's peak (resident on the CPU, allocated on CUDA). `estimate` adds up what autograd
+keeps for the backward pass, found by a hook on saved tensors, and four times the parameters (weights,
+gradients, both moments of Adam): what a GPU needs at least, without what single operations take in passing.
 """
 
 import argparse
