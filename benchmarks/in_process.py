@@ -16,6 +16,7 @@ from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
+from fedvsr_core.training.late_start import is_frozen, travelling
 from server_app.exchange import restored
 from server_app.strategies.base import RoundStrategy
 
@@ -84,7 +85,7 @@ def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message,
             yield reply
 
     for server_round in range(1, settings.rounds + 1):
-        start = to_record(model.state_dict())
+        start = to_record(travelling(model, frozen=is_frozen(settings, server_round)))
         config = ConfigRecord({keys.SETTINGS: client_settings})
         messages = list(strategy.configure_train(server_round, start, config, _Grid(clients)))
         arriving = replies(messages)

@@ -3,6 +3,7 @@
     python benchmarks/wire.py             # JSON to stdout; minutes
 
 `models`: bytes down, and up in whole weights or in float16 differences; what doesn't travel isn't counted.
+`frozen` is the same while a pretrained flow network stays as it is.
 `runs`: real training of the default model on the default clips with both, by seed. `deviation` is what the
 weights at the end differ by, absolutely, and `between-seeds` what another seed makes of them: training
 amplifies the smallest difference. `psnr-y` is of eight frames of each held-out clip after the last round.
@@ -11,6 +12,7 @@ amplifies the smallest difference. `psnr-y` is of eight frames of each held-out 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -21,17 +23,26 @@ from fedvsr_core.components import build
 from fedvsr_core.config import compose, options
 from fedvsr_core.flower.arrays import size_bytes, to_record
 from fedvsr_core.flower.differences import to_differences
+from fedvsr_core.training.late_start import travelling
 
 CLIENTS = 2
 
 
-def sizes(name: str) -> dict[str, int]:
+def sizes(name: str) -> dict[str, object]:
     """Bytes of one client and round for a model."""
     model = build(compose({"model": name}).model)
-    start = to_record(model.state_dict())
-    learned = ArrayRecord({key: Array(array.numpy() + np.float32(1e-3)) for key, array in start.items()})
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "all": travel(travelling(model, frozen=False)),
+        "frozen": travel(travelling(model, frozen=True)) if model.late else None,
+    }
+
+
+def travel(state: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    """Bytes of what travels."""
+    start = to_record(state)
+    learned = ArrayRecord({key: Array(array.numpy() + np.float32(1e-3)) for key, array in start.items()})
+    return {
         "down": size_bytes(start),
         "up": size_bytes(learned),
         "up-float16": size_bytes(to_differences(learned, start)),
