@@ -17,6 +17,7 @@ from fedvsr_core.flower.scores import WHOSE, ScoreReport
 from fedvsr_core.metrics.average import plain, summed
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.metrics.protocol import Protocol
+from fedvsr_core.records.markdown import signed
 from server_app.cohort import Member
 from server_app.exchange import Exchange, last_line
 from server_app.screening import Refusal
@@ -134,11 +135,11 @@ def _tell(title: str, line: Mapping[str, Any], protocol: Protocol) -> None:
         _log.warning("%s: no client has scored the model on held-out clips of its own", title)
         return
     _log.info(
-        "%s: clients' own %d clips: %s %s, %+.3f against bicubic (%.1f s)",
+        "%s: clients' own %d clips: %s %s, %s against bicubic (%.1f s)",
         title,
         line["clips"],
         about.label,
         about.value(score),
-        score - line["bicubic"][protocol.headline],
+        signed(score - line["bicubic"][protocol.headline]),
         line["seconds"],
     )

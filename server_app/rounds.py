@@ -18,6 +18,7 @@ from fedvsr_core.flower.records import records_of
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import Journal
+from fedvsr_core.records.markdown import signed
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
 from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
@@ -232,12 +233,12 @@ class Rounds:
         bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
         metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(
-            "round %d/%d: held-out %s %s, %+.3f against bicubic (%.1f s)",
+            "round %d/%d: held-out %s %s, %s against bicubic (%.1f s)",
             server_round,
             self._settings.rounds,
             about.label,
             about.value(scores[metric]),
-            scores[metric] - bicubic[metric],
+            signed(scores[metric] - bicubic[metric]),
             time.monotonic() - began,
         )
         self._journal.append(

@@ -17,7 +17,7 @@ def number(value: float | str | None, digits: int) -> str:
 
 def signed(value: float) -> str:
     """A difference with its sign and three decimals; nothing for NaN."""
-    return "" if math.isnan(value) else f"{value:+.3f}"
+    return "" if math.isnan(value) else f"{value:+z.3f}"
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -37,4 +37,5 @@ def test_numbers() -> None:
         "inf",
         "nan",
     ]
-    assert [signed(value) for value in (0.5, -0.25, math.nan, math.inf)] == ["+0.500", "-0.250", "", "+inf"]
+    values = (0.5, -0.25, -0.0001, math.nan, math.inf)
+    assert [signed(value) for value in values] == ["+0.500", "-0.250", "+0.000", "", "+inf"]
