@@ -119,6 +119,11 @@ def prepare_command(
     for one in done:
         if one.problem:
             typer.echo(f"problem: clip '{one.name}': {one.problem}")
+        elif not one.shots:
+            typer.echo(
+                f"note: clip '{one.name}': none of its shots has the frames that are asked for; lower"
+                " prepare.min_frames, or raise prepare.shot_threshold"
+            )
     stored = [frames for one in done for frames in one.shots]
     typer.echo(
         f"{store}: {len(stored)} shots of {len(done)} clips, {sum(stored)} frames, {_size_gb(store):.2f} GB;"

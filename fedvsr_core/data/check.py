@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from fedvsr_core.data.frames import (
@@ -192,11 +193,10 @@ def _check_images(folder: Path, found: Finding, quick: bool) -> list[Path]:
         try:
             sizes.setdefault(image_size(file), []).append(file.name)
             if not quick:
-                read_image(file)
                 with Image.open(file) as image:
-                    if image.mode.startswith("I"):
-                        deep.append(file.name)
                     image.verify()
+                if read_image(file, as_stored=True).dtype != np.uint8:
+                    deep.append(file.name)
         except (DataError, OSError, SyntaxError):  # the last is what PIL says of broken PNGs
             broken.append(file.name)
     if empty:

@@ -21,6 +21,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".m
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 _READ_AS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_READ_AS_STORED = cv2.IMREAD_UNCHANGED
 
 
 @dataclass(frozen=True)
@@ -313,8 +314,8 @@ def _folder_frames(folder: Path, first: int, stop: int | None) -> Iterator[Frame
         yield read_image(file)
 
 
-def read_image(file: Path) -> Frame:
-    """Decode one image to RGB; 16-bit images are reduced to 8 bits.
+def read_image(file: Path, *, as_stored: bool = False) -> Frame:
+    """Decode one image to RGB; 16-bit images are reduced to 8 bits, unless it is wanted as it is stored.
 
     Raises:
         DataError: If it can't be decoded.
@@ -323,10 +324,10 @@ def read_image(file: Path) -> Frame:
         data = np.fromfile(file, np.uint8)
     except OSError as error:
         raise DataError(f"there is no image '{file}'; restore it") from error
-    image = cv2.imdecode(data, _READ_AS) if data.size else None
+    image = cv2.imdecode(data, _READ_AS_STORED if as_stored else _READ_AS) if data.size else None
     if image is None:
         raise DataError(f"'{file}' can't be read as an image; replace or remove it")
-    return _rgb(image)
+    return np.asarray(image) if as_stored else _rgb(image)
 
 
 def _video_frames(path: Path, first: int, stop: int | None) -> Iterator[Frame]:

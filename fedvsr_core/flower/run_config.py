@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import typer
+import click
 from flwr.common.config import parse_config_args
 
 from fedvsr_core.errors import ConfigurationError
@@ -19,7 +19,7 @@ def parse_run_config(words: str) -> dict[str, Any]:
     """
     try:
         return dict(parse_config_args([words] if words else None))
-    except (ValueError, OSError, typer.Exit) as error:
+    except (ValueError, OSError, click.ClickException) as error:
         raise ConfigurationError(
             f"""run-config must be written as key="value" pairs separated by blanks, got {words}"""
         ) from error

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fedvsr_core.data.frames import read_frames
 from fedvsr_core.data.layouts.videos import Videos
 from fedvsr_core.data.prepare import Preparation, prepare
+from fedvsr_core.data.sample import _BIKES, _find
 
 
 @pytest.fixture
@@ -102,3 +104,9 @@ def fake(tmp_path, noise, write_video, write_images):
 
     make.names = sorted(makers)
     return make
+
+
+@pytest.fixture
+def sample_film():
+    """The frames of bikes, 640x272, with five cuts and a fast pan."""
+    return read_frames(_find(_BIKES))
