@@ -48,7 +48,9 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
         above, {one.round: one.mean.get(metric, math.nan) for one in scored}, "federated model", STRONG, 2.2
     )
     _reference(above, {one.round: one.bicubic.get(metric, math.nan) for one in scored}, "bicubic")
-    finish_axes(above, "Held-out video, mean of the clips", about.title)
+    protocol = scored[-1].protocol.get("name")
+    by = f" (protocol {protocol})" if protocol else ""
+    finish_axes(above, f"Held-out video, mean of the clips{by}", about.title)
     clips = scored[-1].clips
     _lines(below, {clip: {one.round: one.clip_gain(clip) for one in scored} for clip in clips}, "clips")
     _line(below, {one.round: one.gain() for one in scored}, "mean of the clips", STRONG, 2.2)

@@ -222,4 +222,5 @@ def _plot(scored: Scored, metric: str, path: Path) -> None:
             frames = range(scored.first[clip], scored.first[clip] + len(scores))
             axes.plot(frames, scores, label=way, color=colour, marker="." if len(scores) < 3 else "")
         finish_axes(axes, clip, METRICS[metric].title, legend=axes is all_axes[0], over="frame")
+    figure.suptitle(f"{METRICS[metric].label}, protocol {scored.protocol.name}", fontsize=10)
     write_figure(figure, path)

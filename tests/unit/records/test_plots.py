@@ -78,7 +78,7 @@ def test_psnr_by_hand(journal: Lines, tmp_path: Path, figures: list[Figure]) -> 
 def test_another_headline_and_the_clients_own_clips(
     journal: Lines, tmp_path: Path, figures: list[Figure]
 ) -> None:
-    protocol = {"metrics": ["lpips", "psnr-y"]}
+    protocol = {"name": "mine", "metrics": ["lpips", "psnr-y"]}
     lines = [
         {
             **line,
@@ -102,6 +102,7 @@ def test_another_headline_and_the_clients_own_clips(
     assert curves(above)["federated model"] == ([0, 1, 2, 3], [0.5, 0.375, 0.25, 0.125])
     assert curves(below)["clients' own clips"] == ([1, 3], [-0.25, -0.375])
     assert (above.get_ylabel(), below.get_ylabel()) == ("LPIPS-alex", "LPIPS-alex gain")
+    assert above.get_title("left").endswith("(protocol mine)")
 
 
 def test_bicubic_that_changes_is_a_line(journal: Lines, tmp_path: Path, figures: list[Figure]) -> None:
