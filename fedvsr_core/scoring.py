@@ -7,10 +7,10 @@ from itertools import tee, zip_longest
 
 import numpy as np
 
-from fedvsr_core.data.clips import Frames
-from fedvsr_core.data.degradation import modcrop
-from fedvsr_core.data.frames import Frame
-from fedvsr_core.errors import DataError
+from fedvsr_core.data.clips import Cut, Frames, Pixels
+from fedvsr_core.data.degradation import Degradation, Place, modcrop
+from fedvsr_core.data.frames import Frame, VideoFrames
+from fedvsr_core.errors import DataError, ShapeError
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.metrics.suite import ClipScorer, Suite, Values
 
@@ -48,7 +48,7 @@ def score_video(
     suite: Suite,
     protocol: Protocol,
     scale: int,
-    degrade: Callable[[Frames], Frames] | None = None,
+    degradation: Degradation | None = None,
     progress: Callable[[], object] = lambda: None,
 ) -> dict[str, Values]:
     """Score one video, decoded once whatever is compared with it; memory doesn't grow with its length.
@@ -60,7 +60,8 @@ def score_video(
         suite: The metrics.
         protocol: Which frames count.
         scale: Factor; the ground truth is cropped to multiples of it at the bottom and right.
-        degrade: Makes a low-resolution frame of a cropped one, for videos that don't have their own.
+        degradation: Makes low-resolution frames for videos that don't have their own. One that looks at a
+            clip as a whole needs all of it in memory.
         progress: Called after each frame.
 
     Returns:
@@ -73,12 +74,26 @@ def score_video(
     wanted = protocol.scored(video.frames, video.name)
     targets: Iterator[Frame] = (modcrop(frame, scale) for frame in video.high())
     lows: Iterator[Frame] = iter(video.low() if video.low else ())
-    if degrade and restores and not video.low:
+    if degradation and restores and not video.low:
         targets, sources = tee(targets)
-        lows = map(degrade, sources)
+        lows = _degraded(sources, degradation, video.name)
     copies = tee(lows, len(restores))
     outputs = {name: iter(frames) for name, frames in upscaled.items()}
     outputs |= {name: iter(restores[name](low)) for name, low in zip(restores, copies, strict=True)}
+    try:
+        return _scored(video, targets, outputs, suite, wanted, progress)
+    except ShapeError as error:
+        raise ShapeError(f"clip '{video.name}': {error}") from error
+
+
+def _scored(
+    video: Video,
+    targets: Iterator[Frame],
+    outputs: Mapping[str, Iterator[Frame]],
+    suite: Suite,
+    wanted: range,
+    progress: Callable[[], object],
+) -> dict[str, Values]:
     with ExitStack() as stack:
         scorers = {name: stack.enter_context(_scorer(suite, video.fps)) for name in outputs}
         number = -1
@@ -94,6 +109,31 @@ def score_video(
                 " re-encode it or leave it out"
             )
         return {name: scorer.values() for name, scorer in scorers.items()}
+
+
+def frames_of(pixels: Pixels) -> Iterator[Frame]:
+    """Read frames from wherever they can be sliced, some at a time; video files at once."""
+    inner = pixels
+    while isinstance(inner, Cut):
+        inner = inner.pixels
+    length = pixels.shape[0]
+    step = (
+        length if isinstance(inner, VideoFrames) else _BATCH
+    )  # a slice of a video is decoded from its start
+    for start in range(0, length, step):
+        yield from pixels[start : min(start + step, length), :, :]
+
+
+def _degraded(frames: Iterator[Frame], degradation: Degradation, clip: str) -> Iterator[Frame]:
+    if degradation.reach is None:
+        batches: Iterable[Frames] = (np.stack(list(frames)),)
+    else:
+        batches = (frame[None] for frame in frames)
+    first = 0
+    for batch in batches:
+        height, width = (size // degradation.scale for size in batch.shape[1:3])
+        yield from degradation(batch, Place(clip, first, 0, 0, height, width))
+        first += len(batch)
 
 
 class _Buffer:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,7 +17,7 @@ from fedvsr_core.checkpoints.store import load_model
 from fedvsr_core.cli.videos_to_score import matching, videos_to_score
 from fedvsr_core.components import build, nearest
 from fedvsr_core.config import compose, load_component, options
-from fedvsr_core.data.degradation import bicubic_up
+from fedvsr_core.data.degradation import Degradation, bicubic_up
 from fedvsr_core.data.frames import Frame, read_frames
 from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.inference.tiles import WHOLE, Tiling
@@ -76,9 +76,9 @@ def evaluate(
     model, place = load_model(checkpoint) if checkpoint else None, devices.choose(device)
     scale = _scale(model.scale if model else None, scale)
     chosen = _protocol(protocol, metrics, low)
-    degrade = None if low_frames else _degradation(chosen.low, scale)
+    degradation = None if low_frames else _degradation(chosen.low, scale)
     suite = Suite(chosen.metrics, border=chosen.border, device=place)
-    videos = videos_to_score(data, scale=scale, low=low_frames)
+    videos = videos_to_score(data, scale=scale, low=low_frames, degradation=degradation)
     theirs = matching(upscaled, [video.name for video in videos]) if upscaled else {}
     first = {video.name: chosen.scored(video.frames, video.name).start for video in videos}
     other = read_scores(beside, like=chosen, clips=list(first)) if beside else None
@@ -101,7 +101,7 @@ def evaluate(
             suite=suite,
             protocol=chosen,
             scale=scale,
-            degrade=degrade,
+            degradation=degradation,
             progress=advance,
         )
         for way, scores in found.items():
@@ -109,7 +109,7 @@ def evaluate(
     about = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": data,
-        "low-resolution frames": str(low_frames) if low_frames else None,
+        "low-resolution frames": _low(videos, low_frames, chosen),
         "upscaled": str(upscaled) if upscaled else None,
         "checkpoint": str(checkpoint) if checkpoint else None,
         "checkpoint's sha256": sha256_of(checkpoint) if checkpoint else None,
@@ -143,12 +143,19 @@ def _protocol(name: str, metrics: str, low: str | None) -> Protocol:
     return replace(protocol.extended(wanted), low=low or protocol.low or "bi")
 
 
-def _degradation(name: str | None, scale: int) -> Callable[..., Any]:
+def _degradation(name: str | None, scale: int) -> Degradation:
     if name not in (known := options("degradation")):
         raise ConfigurationError(f"there is no degradation '{name}'{nearest(str(name), known)}")
     overrides = f"degradation={name} degradation.scale={scale}"
-    degrade: Callable[..., Any] = build(compose({"overrides": overrides}).degradation)
-    return degrade
+    degradation: Degradation = build(compose({"overrides": overrides}).degradation)
+    return degradation
+
+
+def _low(videos: list[Video], given: Path | None, protocol: Protocol) -> str:
+    brought = sum(video.low is not None for video in videos)
+    if given or not brought:
+        return f"{given}, said to be {protocol.low}" if given else f"made by {protocol.low}"
+    return f"{protocol.low}: those that came with the data for {brought} of {len(videos)} clips"
 
 
 def _scale(of_model: int | None, asked: int | None) -> int:

@@ -1,52 +1,90 @@
 """Which videos an evaluation is about: files, folders, or the held-out clips of a dataset."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from fedvsr_core.components import build, nearest
 from fedvsr_core.config import compose, options
-from fedvsr_core.data.frames import IMAGE_SUFFIXES, Frame, count_frames, probe, read_frames
+from fedvsr_core.data.degradation import Degradation, MadeLow
+from fedvsr_core.data.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, count_frames, probe, read_frames
+from fedvsr_core.data.layouts.detect import detect
+from fedvsr_core.data.layouts.entry import Entry, open_entry
+from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.data.layouts.videos import find_videos
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
-from fedvsr_core.scoring import Video
+from fedvsr_core.scoring import Video, frames_of
 
-_TRUTHS = ("GT", "gt", "HR", "hr", "truth", "original")
-"""Folders in which published sets keep their ground truth, beside others."""
 _MANY = 2**31
 _FPS = 25.0
 
 
-def videos_to_score(data: str, *, scale: int, low: Path | None) -> list[Video]:
+def videos_to_score(
+    data: str, *, scale: int, low: Path | None, degradation: Degradation | None
+) -> list[Video]:
     """Find the ground truth.
 
     Args:
-        data: A video file; a folder of frames; a folder of either, searched with all folders under it (where
-            it has a folder ``GT`` or another of `_TRUTHS`, only that); or a name of ``conf/data``, whose
-            held-out clips are meant.
+        data: A video file; a folder of frames; a folder of either, searched with all folders under it; a
+            published dataset or a clip store, of which the held-out clips count if there are some; or a name
+            of ``conf/data``, whose held-out clips are meant.
         scale: Factor from low to high resolution.
-        low: Low-resolution frames: as `matching`. None: they are made.
+        low: Low-resolution frames: as `matching`. None: those that a published dataset brings, if they
+            were made by ``degradation``; otherwise they are made.
+        degradation: What makes low-resolution frames; None only beside ``low``.
 
     Raises:
         DataError: If there is nothing of the kind, or low-resolution frames are missing.
     """
     path = Path(data).expanduser()
-    if path.exists():
-        found = _below(path)
-        lows = matching(low, list(found)) if low else {}
-        return [_video(name, file, lows.get(name)) for name, file in found.items()]
+    if path.is_file() or (path.is_dir() and _holds_images(path)):
+        found = [_video(path.stem if path.is_file() else path.resolve().name, path)]
+    elif path.is_dir():
+        found = _in_folder(path, scale, degradation)
+    else:
+        found = _in_dataset(data, scale, degradation)
+    if low is None:
+        return found
+    lows = matching(low, [video.name for video in found])
+    return [replace(video, low=partial(read_frames, lows[video.name])) for video in found]
+
+
+def _in_folder(path: Path, scale: int, degradation: Degradation | None) -> list[Video]:
+    dataset = detect(str(path), scale=scale)
+    if not isinstance(dataset, Layout):
+        return [_of_shot(shot, degradation) for shot in dataset.held_out() or dataset.train()]
+    entries = dataset.entries()
+    held_out = [entry for entry in entries if entry.held_out] or entries
+    return [_of_entry(entry, scale, degradation) for entry in held_out]
+
+
+def _of_entry(entry: Entry, scale: int, degradation: Degradation | None) -> Video:
+    if entry.high.is_file():
+        return _video(entry.name, entry.high)
+    shots = open_entry(entry, scale=scale)
+    if len(shots) > 1:  # the numbering has gaps, which are nobody's business here
+        return _video(entry.name, entry.high)
+    return _of_shot(shots[0], degradation)
+
+
+def _of_shot(shot: Shot, degradation: Degradation | None) -> Video:
+    low = shot.degraded(degradation).low if degradation else None
+    given = partial(frames_of, low) if low is not None and not isinstance(low, MadeLow) else None
+    return Video(shot.name, shot.frames, partial(frames_of, shot.high), given)
+
+
+def _in_dataset(name: str, scale: int, degradation: Degradation | None) -> list[Video]:
     known = options("data")
-    if data not in known:
+    if name not in known:
         raise DataError(
-            f"'{data}' is neither a file nor a folder nor the name of a dataset{nearest(data, known)}"
+            f"'{name}' is neither a file nor a folder nor the name of a dataset{nearest(name, known)}"
         )
-    if low:
-        raise DataError(f"dataset '{data}' makes its low-resolution frames; leave --low-frames out")
-    shots = build(compose({"data": data, "overrides": f"degradation.scale={scale}"}).data).held_out()
+    shots = build(compose({"data": name, "overrides": f"degradation.scale={scale}"}).data).held_out()
     if not shots:
-        raise DataError(f"dataset '{data}' has no held-out clips; name a folder instead")
-    return [Video(shot.name, shot.frames, partial(_frames_of, shot)) for shot in shots]
+        raise DataError(f"dataset '{name}' has no held-out clips; name a folder instead")
+    return [_of_shot(shot, degradation) for shot in shots]
 
 
 def matching(folder: Path, names: Iterable[str]) -> dict[str, Path]:
@@ -78,13 +116,10 @@ def _below(path: Path) -> dict[str, Path]:
         raise DataError(f"there is no video file or folder at '{path}'")
     if path.is_file() or _holds_images(path):
         return {path.stem if path.is_file() else path.resolve().name: path}
-    root = next((path / name for name in _TRUTHS if (path / name).is_dir()), path)
-    videos = find_videos(root)
+    videos = find_videos(path)
     if not videos:
         raise DataError(f"expected videos or folders of frames under '{path}', found none")
-    # Vid4 and its kind: <clip>/truth/*.png beside <clip>/<low>/*.png.
-    truths = [video for video in videos if video.name in _TRUTHS]
-    return {(v.parent if truths else v).relative_to(root).as_posix(): v for v in truths or videos}
+    return {video.relative_to(path).as_posix(): video for video in videos}
 
 
 def _holds_images(folder: Path) -> bool:
@@ -92,20 +127,10 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _stem(name: str) -> str:
-    return Path(name).with_suffix("").as_posix()
+    return Path(name).with_suffix("").as_posix() if Path(name).suffix in VIDEO_SUFFIXES else name
 
 
-def _video(name: str, path: Path, low: Path | None) -> Video:
+def _video(name: str, path: Path) -> Video:
     facts = probe(path)
-    high: Callable[[], Iterator[Frame]] = partial(read_frames, path)
-    return Video(
-        name,
-        facts.frames or count_frames(path, _MANY),
-        high,
-        partial(read_frames, low) if low else None,
-        facts.fps or _FPS,
-    )
-
-
-def _frames_of(shot: Shot) -> Iterator[Frame]:
-    return iter(shot.clip().high)
+    frames = facts.frames or count_frames(path, _MANY)
+    return Video(name, frames, partial(read_frames, path), fps=facts.fps or _FPS)

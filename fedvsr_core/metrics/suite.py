@@ -17,7 +17,7 @@ from fedvsr_core.metrics.perceptual import LPIPS
 from fedvsr_core.metrics.psnr import psnr
 from fedvsr_core.metrics.ssim import ssim
 from fedvsr_core.metrics.temporal import tlp, tof_of_pair, warping_of_pair
-from fedvsr_core.metrics.vmaf import MODELS, VmafScorer, ffmpeg_version, find_ffmpeg, open_vmaf
+from fedvsr_core.metrics.vmaf import MODELS, PIXELS, VmafScorer, ffmpeg_version, find_ffmpeg, open_vmaf
 
 Values = dict[str, Scores]
 """Values by metric, one for each frame or pair of frames."""
@@ -74,7 +74,7 @@ class Suite:
         if {"warping", "warping-truth"} & set(metrics):
             self._of_pairs["warping"] = lambda one, other: 1000 * np.array(warping_of_pair(one, other))
         if "vmaf" in metrics:
-            self.made_by["vmaf"] = f"{MODELS[0]}, libvmaf in ffmpeg {ffmpeg_version(find_ffmpeg())}"
+            self.made_by["vmaf"] = f"{MODELS[0]}, {PIXELS}, ffmpeg {ffmpeg_version(find_ffmpeg())}"
 
     @contextmanager
     def clip(self, fps: float = 25) -> Iterator["ClipScorer"]:
@@ -131,5 +131,7 @@ class ClipScorer:
         if self._vmaf:
             result = self._vmaf.result()
             found["vmaf"] = result.per_frame
-            self._made_by["vmaf"] = f"{result.model}, libvmaf {result.libvmaf} in ffmpeg {result.ffmpeg}"
+            self._made_by["vmaf"] = (
+                f"{result.model}, {PIXELS}, libvmaf {result.libvmaf}, ffmpeg {result.ffmpeg}"
+            )
         return {name: found[name] for name in METRICS if name in found}

@@ -16,6 +16,8 @@ from fedvsr_core.errors import MissingToolError, ShapeError
 from fedvsr_core.metrics.per_frame import Frames, Scores, comparable
 
 MODELS = ("vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1")
+PIXELS = "yuv420p, BT.601, limited range"
+"""What libvmaf is given; other matrices, ranges and depths give other scores."""
 _SMALLEST = 17
 """Height and width below which libvmaf fails."""
 

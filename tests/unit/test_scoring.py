@@ -1,17 +1,25 @@
 """Promises: a video is scored as it is decoded; what doesn't fit is named."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 
-from fedvsr_core.data.degradation import bicubic_down, bicubic_up
-from fedvsr_core.errors import DataError
+from fedvsr_core.components import build
+from fedvsr_core.config import compose
+from fedvsr_core.data.clips import ALL, Cut
+from fedvsr_core.data.degradation import Bicubic, MadeLow, bicubic_down, bicubic_up
+from fedvsr_core.data.frames import VideoFrames
+from fedvsr_core.errors import DataError, ShapeError
+from fedvsr_core.inference.sink import open_sink
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.metrics.psnr import psnr
 from fedvsr_core.metrics.suite import Suite
-from fedvsr_core.scoring import Video, score_video
+from fedvsr_core.scoring import Video, frames_of, score_video
 
-SUITE = Suite(["psnr-y"], border=0, device=torch.device("cpu"))
+CPU = torch.device("cpu")
+SUITE = Suite(["psnr-y"], border=0, device=CPU)
 
 
 def protocol(**changes):
@@ -29,7 +37,13 @@ def bicubic(low):
 
 
 def score(video, restores=None, upscaled=None, **options):
-    settings = {"suite": SUITE, "protocol": protocol(), "scale": 4, "degrade": bicubic_down, **options}
+    settings = {
+        "suite": SUITE,
+        "protocol": protocol(),
+        "scale": 4,
+        "degradation": Bicubic(scale=4),
+        **options,
+    }
     return score_video(video, restores or {}, upscaled or {}, **settings)
 
 
@@ -105,3 +119,49 @@ def test_upscaled_frames_that_do_not_fit_are_refused(high, upscaled, message):
 def test_a_video_that_ends_too_early_is_refused(high):
     with pytest.raises(DataError, match="clip 'a' must have 21 frames, but 20 can be decoded"):
         score(Video("a", 21, lambda: iter(high)), {"bicubic": bicubic})
+
+
+@pytest.mark.parametrize("name", ["bd12", "noisy", "compressed"])
+def test_low_frames_are_those_of_the_whole_clip(high, name):
+    degradation = build(compose({"overrides": f"degradation={name}"}).degradation)
+    cropped = high[:, :16, :20]
+    expected = MadeLow(cropped, degradation, "a")[ALL]
+    seen = []
+    video = Video("a", 20, lambda: iter(high))
+    score(
+        video,
+        {"x": lambda low: (seen.append(one) or bicubic_up(one) for one in low)},
+        degradation=degradation,
+    )
+    np.testing.assert_array_equal(np.stack(seen), expected)
+
+
+def test_frames_are_read_some_at_a_time_but_a_video_once(high, tmp_path):
+    class Watched:
+        shape = high.shape
+        reads = ()
+
+        def __getitem__(self, box):
+            self.reads = (*self.reads, (box[0].start, box[0].stop))
+            return high[box]
+
+    pixels = Watched()
+    cut = Cut(pixels, (slice(1, 20), slice(0, 16), slice(2, 22)))
+    np.testing.assert_array_equal(list(frames_of(cut)), high[1:, :16, 2:])
+    assert pixels.reads == ((1, 9), (9, 17), (17, 20))
+    with open_sink(tmp_path / "a.mkv", fps=25, overwrite=False) as write:
+        for frame in high:
+            write(frame)
+    video = VideoFrames(tmp_path / "a.mkv", range(20), 18, 22)
+    with mock.patch.object(
+        VideoFrames, "__getitem__", autospec=True, side_effect=VideoFrames.__getitem__
+    ) as read:
+        np.testing.assert_array_equal(
+            list(frames_of(Cut(video, (slice(0, 20), slice(0, 16), slice(0, 20))))), high[:, :16, :20]
+        )
+    assert read.call_count == 1
+
+
+def test_a_metric_that_cannot_score_such_frames_names_the_clip(high):
+    with pytest.raises(ShapeError, match="clip 'a': tOF needs at least 48 pixels"):
+        score(Video("a", 20, lambda: iter(high)), {"x": bicubic}, suite=Suite(["tof"], border=0, device=CPU))

@@ -133,7 +133,7 @@ def test_a_checkpoint_beside_bicubic(call, data, checkpoint, tmp_path):
     )
     assert about["model"] == "Recurrent, scale 4"
     assert len(about["checkpoint's sha256"]) == 64
-    assert about["made by"]["vmaf"].startswith("vmaf_v0.6.1, libvmaf ")
+    assert about["made by"]["vmaf"].startswith("vmaf_v0.6.1, yuv420p, BT.601, limited range, libvmaf ")
     walk = found["scores"]["bicubic"]["clips"]["walk"]
     expected = vmaf(bicubic_up(bicubic_down(CROPPED["walk"])), CROPPED["walk"]).per_frame
     assert walk["frames"]["vmaf"] == pytest.approx(expected)
@@ -185,7 +185,33 @@ def test_low_frames_that_came_with_the_data(call, data, tmp_path):
     assert call(*words, "--low-frames", data / "BDx4", into="given").exit_code == 0
     expected = np.mean([psnr(bicubic_up(bd12(one)), one, channel="y").mean() for one in CROPPED.values()])
     assert scores(tmp_path, "given")["scores"]["bicubic"]["mean"]["psnr-y"] == pytest.approx(expected)
-    assert scores(tmp_path, "given")["about"]["low-resolution frames"] == str(data / "BDx4")
+    assert scores(tmp_path, "given")["about"]["low-resolution frames"] == f"{data / 'BDx4'}, said to be bd12"
+
+
+def test_low_frames_are_made_as_the_protocol_says(call, data, tmp_path):
+    assert call("--data", data, "--protocol", "udm10-y").exit_code == 0
+    expected = np.mean([psnr(bicubic_up(bd12(one)), one, channel="y").mean() for one in CROPPED.values()])
+    assert scores(tmp_path)["scores"]["bicubic"]["mean"]["psnr-y"] == pytest.approx(expected)
+    assert scores(tmp_path)["about"]["low-resolution frames"] == "made by bd12"
+
+
+def test_reds4_and_its_published_low_frames(call, tmp_path):
+    high = np.random.default_rng(0).integers(0, 256, (100, 16, 20, 3), dtype=np.uint8)
+    for clip in ("000", "001"):
+        write_png(tmp_path / "REDS" / "train_sharp" / clip, high)
+        write_png(tmp_path / "REDS" / "train_sharp_bicubic" / "X4" / clip, np.zeros((100, 4, 5, 3), np.uint8))
+    for protocol, low, expected in [
+        ("reds4-rgb", "bi: those that came with the data for 1 of 1 clips", np.zeros_like(high)),
+        ("udm10-y", "made by bd12", bicubic_up(bd12(high))),
+    ]:
+        result = call("--data", tmp_path / "REDS", "--protocol", protocol, into=protocol)
+        assert result.exit_code == 0, result.output
+        found = scores(tmp_path, protocol)
+        assert found["about"]["low-resolution frames"] == low
+        assert list(found["scores"]["bicubic"]["clips"]) == ["000"]
+        channel = protocol.rpartition("-")[2]
+        mean = psnr(expected, high, channel=channel).mean()
+        assert found["scores"]["bicubic"]["mean"][f"psnr-{channel}"] == pytest.approx(mean)
 
 
 def test_a_protocol_of_ones_own(call, data, tmp_path):
