@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from flwr.app import Context
@@ -20,6 +21,7 @@ from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
 from fedvsr_core.errors import ConfigurationError, FederationError, FedVSRError
 from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import Journal, read_journal
@@ -89,7 +91,10 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         try:
             clients = rounds.gather()
             _check_same(clients, earlier)
-            resumed = {} if done is None else {"resumed-after": done}
+            weights = sha256(b"".join(array.data for array in to_record(model.state_dict()).values()))
+            resumed: dict[str, Any] = (
+                {"initial-weights": weights.hexdigest()[:16]} if done is None else {"resumed-after": done}
+            )
             start = {**_start(settings, model, facts), "clients": len(clients), "names": clients}
             journal.append({"phase": "start", **start, **resumed})
             rounds.run(done)

@@ -1,6 +1,7 @@
 """What is seen of a round while its replies come in."""
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -116,3 +117,28 @@ class Observation:
             "clients": sorted(rows, key=lambda row: str(row[keys.CLIENT])),
             **{name: value for name, value in diagnostics.items() if name != "weights"},
         }
+
+
+class Waiting:
+    """Passes replies on, and knows how long whoever takes them has waited for them.
+
+    Args:
+        replies: As they arrive.
+
+    Attributes:
+        seconds: Time until each reply was there, screening included; not the time in which it was used.
+    """
+
+    def __init__(self, replies: Iterable[Message]) -> None:
+        self._replies = iter(replies)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        began = time.monotonic()
+        try:
+            return next(self._replies)
+        finally:
+            self.seconds += time.monotonic() - began

@@ -26,7 +26,7 @@ from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, w
 from server_app.evaluation import evaluate_on_clients
 from server_app.exchange import Exchange, restored
 from server_app.norms import Norms
-from server_app.observation import Observation
+from server_app.observation import Observation, Waiting
 from server_app.screening import Refusal, Screening
 from server_app.strategies.resumable import ResumableStrategy
 
@@ -182,7 +182,10 @@ class Rounds:
         if settings.training.upload == "float16":
             replies = restored(replies, arrays)
         sound = screening.admit(replies)
-        updated, _ = self._strategy.aggregate_train(server_round, observation.admitted(sound))
+        waiting = Waiting(observation.admitted(sound))
+        aggregating = time.monotonic()
+        updated, _ = self._strategy.aggregate_train(server_round, waiting)
+        aggregation_s = time.monotonic() - aggregating - waiting.seconds
         screening.close()
 
         learned = updated is not None and len(observation.clients) >= settings.cohort.min_replies
@@ -213,6 +216,7 @@ class Rounds:
                 "phase": "train",
                 "round": server_round,
                 "seconds": time.monotonic() - began,
+                "aggregation-seconds": aggregation_s,
                 "bytes-down": sum(bytes_down[node] for node in exchange.sent.values()),
                 **observation.line(self._strategy.diagnostics if learned else {}),
                 "refused": [asdict(one) | {"node": str(one.node)} for one in refused],

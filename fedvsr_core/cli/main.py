@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from fedvsr_core.cli import data
+from fedvsr_core.cli.compare import compare
 from fedvsr_core.cli.evaluate import evaluate
 from fedvsr_core.cli.federation import run, stop
 from fedvsr_core.cli.import_checkpoint import import_checkpoint
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(stop)
+app.command()(compare)
 app.command()(report)
 app.command()(upscale)
 app.command()(evaluate)

@@ -1,7 +1,7 @@
 """A sheet of held-out crops: bicubic, the model and the ground truth side by side."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ Frame = npt.NDArray[np.uint8]
 CROP = 80  # pixels of the high-resolution frame
 SHOWN = 320  # pixels of the sheet that a crop takes, a multiple of CROP
 _GAP, _CAPTION, _DPI = 12, 26, 100  # pixels, pixels, pixels an inch
-_TRUTH = "ground truth"
+TRUTH = "ground truth"
 _DETAIL = 9  # pixels, height and width of the window whose contrast counts as detail
 
 
@@ -53,12 +53,30 @@ def draw_crops(samples: Sequence[Sample], path: Path) -> None:
     Raises:
         ShapeError: If the three frames of a sample differ in shape.
     """
-    width = 3 * SHOWN + 4 * _GAP
-    height = len(samples) * (2 * _CAPTION + SHOWN) + 2 * _GAP
+    rows = {
+        sample.name: {"bicubic": sample.bicubic, "ours": sample.ours, TRUTH: sample.truth}
+        for sample in samples
+    }
+    draw_rows(rows, path)
+
+
+def draw_rows(rows: Mapping[str, Mapping[str, Frame]], path: Path) -> None:
+    """Draw a row for each clip, with a crop from each of its frames, as `draw_crops` does.
+
+    Args:
+        rows: By clip, frames by caption; all clips have the same captions, `TRUTH` among them.
+        path: The PNG to write.
+
+    Raises:
+        ShapeError: If the frames of a clip differ in shape.
+    """
+    columns = max(map(len, rows.values()))
+    width = columns * SHOWN + (columns + 1) * _GAP
+    height = len(rows) * (2 * _CAPTION + SHOWN) + 2 * _GAP
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
-    for index, sample in enumerate(samples):
+    for index, (name, frames) in enumerate(rows.items()):
         top = height - _GAP - index * (2 * _CAPTION + SHOWN)
-        _draw_row(figure, sample, top, width, height)
+        _draw_row(figure, name, frames, top, width, height)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI)
     write_atomically(path, picture.getvalue())
@@ -83,22 +101,24 @@ def most_detailed(truth: Frame, size: int) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def _draw_row(figure: Figure, sample: Sample, top: int, width: int, height: int) -> None:
-    columns = {"bicubic": sample.bicubic, "ours": sample.ours, _TRUTH: sample.truth}
-    if len({frame.shape for frame in columns.values()}) > 1:
-        shapes = ", ".join(f"{name} {frame.shape}" for name, frame in columns.items())
-        raise ShapeError(f"the frames of '{sample.name}' must have one shape, got {shapes}")
-    size = min(CROP, *sample.truth.shape[:2])
-    row, column = most_detailed(sample.truth, size)
-    place = f"{sample.name}: {size} x {size} pixels at row {row}, column {column}"
+def _draw_row(
+    figure: Figure, clip: str, frames: Mapping[str, Frame], top: int, width: int, height: int
+) -> None:
+    if len({frame.shape for frame in frames.values()}) > 1:
+        shapes = ", ".join(f"{name} {frame.shape}" for name, frame in frames.items())
+        raise ShapeError(f"the frames of '{clip}' must have one shape, got {shapes}")
+    truth = frames[TRUTH]
+    size = min(CROP, *truth.shape[:2])
+    row, column = most_detailed(truth, size)
+    place = f"{clip}: {size} x {size} pixels at row {row}, column {column}"
     figure.text(
         _GAP / width, (top - _CAPTION / 2) / height, place, fontsize=10, fontweight="bold", va="center"
     )
-    for index, (name, frame) in enumerate(columns.items()):
+    for index, (name, frame) in enumerate(frames.items()):
         left, bottom = _GAP + index * (SHOWN + _GAP), top - _CAPTION - SHOWN
         crop = frame[row : row + size, column : column + size]
         figure.figimage(_enlarge(crop), left, bottom, origin="upper")
-        score = "" if name == _TRUTH else f", frame's PSNR-Y {psnr(frame, sample.truth, channel='y'):.2f} dB"
+        score = "" if name == TRUTH else f", frame's PSNR-Y {psnr(frame, truth, channel='y'):.2f} dB"
         figure.text(left / width, (bottom - _CAPTION / 2) / height, name + score, fontsize=9, va="center")
 
 

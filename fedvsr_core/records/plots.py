@@ -213,7 +213,7 @@ def _figure(panels: int) -> tuple[Figure, list[Axes]]:
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, all of it or nothing."""
+    """Write a figure, all of it or nothing, as PNG or as what the suffix says."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    figure.savefig(picture, format=path.suffix.lstrip(".") or "png")
     write_atomically(path, picture.getvalue())

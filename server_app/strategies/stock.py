@@ -84,6 +84,8 @@ class Stock(ResumableStrategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Flower's messages, by ascending node."""
+        if self._model and set(self._model) != set(arrays):  # a frozen part begins to learn
+            self._loaded = self.state()
         self._model = to_arrays(arrays)
         if self._loaded is not None:
             self._take(self._loaded)
@@ -164,8 +166,10 @@ class Stock(ResumableStrategy):
         for layer in self._layers():
             for moment in _MOMENTS:
                 if hasattr(layer, moment):
+                    known = any(key.startswith(f"{moment}/") for key in state)
                     named = {
-                        name: state[f"{moment}/{name}"] for name in self._model if f"{moment}/{name}" in state
+                        name: state.get(f"{moment}/{name}", np.zeros_like(like))
+                        for name, like in (self._model if known else {}).items()
                     }
                     as_list = moment == "momentum_vector"
                     setattr(layer, moment, (list(named.values()) if as_list else named) or None)

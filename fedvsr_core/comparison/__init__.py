@@ -1,0 +1,1 @@
+"""Comparing strategies: runs of equal budget, and what they show."""

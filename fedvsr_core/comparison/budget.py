@@ -1,0 +1,62 @@
+"""Whether runs had the same budget, read from their journals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fedvsr_core.errors import FederationError
+from fedvsr_core.records.history import trainings
+from fedvsr_core.records.journal import Line
+
+_START = {
+    "model": "model",
+    "data": "data",
+    "parameters": "number of parameters",
+    "rounds": "rounds asked for",
+    "names": "clients",
+    "initial-weights": "initial weights",
+    "code": "code",
+}
+_CLIENT = {"examples": "partition", "steps": "local steps", "batches": "batches"}
+
+
+def check_equal(journals: Mapping[str, Sequence[Line]]) -> None:
+    """See whether runs at one seed are comparable.
+
+    All must have started from the same weights with the same code, have trained the same rounds, asked the
+    same clients in each, and each client must have trained on the same batches (of equal size, from its own
+    partition) for the same number of steps. Clients whose reply was left out tell nothing of their batches.
+
+    Args:
+        journals: The journal of each run, by its name.
+
+    Raises:
+        FederationError: If they aren't; the sentence names the first difference.
+    """
+    (name, reference), *others = journals.items()
+    expected = dict(_facts(reference))
+    for other, lines in others:
+        found = dict(_facts(lines))
+        for what in [*expected, *(one for one in found if one not in expected)]:
+            both = what in expected and what in found
+            if (both and expected[what] == found[what]) or (not both and what[-1] in _CLIENT.values()):
+                continue
+            raise FederationError(
+                f"'{name}' and '{other}' aren't comparable: {', '.join(what)}:"
+                f" {expected.get(what, 'nothing')!s:.100} and {found.get(what, 'nothing')!s:.100};"
+                " remove the folder of the one that is wrong, and continue"
+            )
+
+
+def _facts(lines: Sequence[Line]) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """What must be equal, by what it is."""
+    starts = [line for line in lines if line["phase"] == "start"]
+    for key, what in _START.items():
+        if values := [start[key] for start in starts if key in start]:
+            yield (what,), values[0]
+    for line in trainings(lines):
+        title = f"round {line['round']}"
+        asked = [row["client"] for row in (*line["clients"], *line["refused"])]
+        yield (title, "clients that took part"), sorted(asked)
+        for row in line["clients"]:
+            for key, what in _CLIENT.items():
+                yield (title, row["client"], what), row[key]

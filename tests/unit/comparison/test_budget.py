@@ -1,0 +1,67 @@
+"""Promises: whatever makes two runs incomparable is found, and named."""
+
+import copy
+
+import pytest
+
+from fedvsr_core.comparison.budget import check_equal
+from fedvsr_core.errors import FederationError
+
+
+def client(name, **changes):
+    return {"client": name, "examples": 7, "steps": 3, "batches": f"digest-{name}", "loss": 0.1} | changes
+
+
+@pytest.fixture
+def journal():
+    return [
+        {"phase": "start", "model": "m", "data": "d", "parameters": 9, "rounds": 2, "names": ["a", "b"],
+         "initial-weights": "f00d", "code": "c0de"},
+        {"phase": "evaluate", "round": 0},
+        {"phase": "train", "round": 1, "clients": [client("a"), client("b")], "refused": []},
+        {"phase": "train", "round": 2, "clients": [client("b")], "refused": [{"client": "a"}]},
+    ]  # fmt: skip
+
+
+def test_equal_runs_pass(journal):
+    other = copy.deepcopy(journal)
+    other[2]["clients"][0]["loss"] = 0.7
+    check_equal({"one": journal, "two": other})
+    check_equal({"one": journal})
+
+
+def test_a_resumed_run_counts_from_its_first_start(journal):
+    again = {**journal[0], "resumed-after": 1}
+    del again["initial-weights"]
+    check_equal({"one": journal, "two": [*journal[:3], again, journal[3]]})
+
+
+def test_a_client_left_out_in_one_of_them_took_part(journal):
+    other = copy.deepcopy(journal)
+    other[2] |= {"clients": [client("a")], "refused": [{"client": "b"}]}
+    check_equal({"one": journal, "two": other})
+
+
+CHANGES = {
+    "initial weights": lambda lines: lines[0].update({"initial-weights": "beef"}),
+    "rounds asked for": lambda lines: lines[0].update(rounds=3),
+    "code": lambda lines: lines[0].update(code="0"),
+    "round 1, a, batches": lambda lines: lines[2]["clients"][0].update(batches="other"),
+    "round 1, b, local steps": lambda lines: lines[2]["clients"][1].update(steps=4),
+    "round 1, b, partition": lambda lines: lines[2]["clients"][1].update(examples=8),
+    "round 2, clients that took part": lambda lines: lines[3].update(refused=[]),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_difference_is_named(journal, what):
+    other = copy.deepcopy(journal)
+    CHANGES[what](other)
+    with pytest.raises(FederationError, match=f"^'one' and 'two' aren't comparable: {what}: "):
+        check_equal({"one": journal, "two": other})
+
+
+def test_a_missing_or_additional_round_is_found(journal):
+    for runs in ({"one": journal, "two": journal[:3]}, {"one": journal[:3], "two": journal}):
+        with pytest.raises(FederationError, match=r"round 2, clients that took part: .*nothing"):
+            check_equal(runs)
