@@ -232,4 +232,4 @@ def _draw(path: Path, found: dict[str, list[Cell]]) -> None:
         for sample in held_out.samples(load_model(run.checkpoints / LAST)):
             row = rows.setdefault(sample.name, {TRUTH: sample.truth, "bicubic": sample.bicubic})
             row[name] = sample.ours
-    draw_rows(rows, path)
+    draw_rows(list(rows.items()), path)

@@ -53,28 +53,28 @@ def draw_crops(samples: Sequence[Sample], path: Path) -> None:
     Raises:
         ShapeError: If the three frames of a sample differ in shape.
     """
-    rows = {
-        sample.name: {"bicubic": sample.bicubic, "ours": sample.ours, TRUTH: sample.truth}
+    rows = [
+        (sample.name, {"bicubic": sample.bicubic, "ours": sample.ours, TRUTH: sample.truth})
         for sample in samples
-    }
+    ]
     draw_rows(rows, path)
 
 
-def draw_rows(rows: Mapping[str, Mapping[str, Frame]], path: Path) -> None:
+def draw_rows(rows: Sequence[tuple[str, Mapping[str, Frame]]], path: Path) -> None:
     """Draw a row for each clip, with a crop from each of its frames, as `draw_crops` does.
 
     Args:
-        rows: By clip, frames by caption; all clips have the same captions, `TRUTH` among them.
+        rows: The name of each clip, and its frames by caption, `TRUTH` among them.
         path: The PNG to write.
 
     Raises:
         ShapeError: If the frames of a clip differ in shape.
     """
-    columns = max(map(len, rows.values()))
+    columns = max(len(frames) for _, frames in rows)
     width = columns * SHOWN + (columns + 1) * _GAP
     height = len(rows) * (2 * _CAPTION + SHOWN) + 2 * _GAP
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
-    for index, (name, frames) in enumerate(rows.items()):
+    for index, (name, frames) in enumerate(rows):
         top = height - _GAP - index * (2 * _CAPTION + SHOWN)
         _draw_row(figure, name, frames, top, width, height)
     picture = io.BytesIO()
