@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers import spynet
 from fedvsr_core.layers.implicit_alignment import ImplicitAlignment
-from fedvsr_core.layers.shifted_windows import ShiftedWindowBlock, Window, shift_mask
+from fedvsr_core.layers.shifted_windows import ShiftedWindowBlock, mask_of
 from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.upsample import HIGH_WIDTH, bilinear_up, upsample, upsampling_layers
 from fedvsr_core.layers.warp import flow_warp
+from fedvsr_core.layers.windows import Size3
 from fedvsr_core.models.contract import VideoModel
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
@@ -157,7 +158,7 @@ class IART(VideoModel):
 class _Backbone(nn.Module):
     """From three features to that of the middle one: (N, 3, E, H, W) -> (N, E, H, W)."""
 
-    def __init__(self, width: int, depths: Sequence[int], num_heads: Sequence[int], window: Window) -> None:
+    def __init__(self, width: int, depths: Sequence[int], num_heads: Sequence[int], window: Size3) -> None:
         super().__init__()
         self.window = window
         self.conv_first = nn.Conv2d(3, width, 3, padding=1)
@@ -178,7 +179,7 @@ class _Backbone(nn.Module):
     def forward(self, triple: Tensor, part: Part) -> Tensor:
         middle = triple[:, _FRAMES // 2]
         x = self.patch_embed["norm"](triple.movedim(2, -1))  # (N, 3, H, W, E)
-        mask = shift_mask(x.shape[1:4], self.window, x.device)
+        mask = mask_of(x.shape[1:4], self.window, x.device)
         for layer in self.layers:
             x = layer(x, mask, part)
         feature = self.norm(x[:, _FRAMES // 2]).movedim(-1, 1)  # (N, E, H, W)
@@ -189,7 +190,7 @@ class _Backbone(nn.Module):
 class _Group(nn.Module):
     """Blocks, every other one shifted, then a convolution of each frame; around a shortcut."""
 
-    def __init__(self, width: int, heads: int, window: Window, drop_paths: Sequence[float]) -> None:
+    def __init__(self, width: int, heads: int, window: Size3, drop_paths: Sequence[float]) -> None:
         super().__init__()
         blocks = [
             ShiftedWindowBlock(width, heads, window, shifted=bool(number % 2), drop_path=rate)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fedvsr_core.layers.shifted_windows import ShiftedWindowBlock, WindowAttention, shift_mask
+from fedvsr_core.layers.shifted_windows import ShiftedWindowBlock, WindowAttention, mask_of
 
 CASES = {
     "a": {"width": 24, "heads": 3, "window": (3, 4, 4), "size": (3, 10, 13)},
@@ -23,7 +23,7 @@ def weights(tensors, prefix):
 
 def test_masks_equal_golden(case):
     sizes, tensors = case
-    assert torch.equal(shift_mask(sizes["size"], sizes["window"], torch.device("cpu")), tensors["mask"])
+    assert torch.equal(mask_of(sizes["size"], sizes["window"], torch.device("cpu")), tensors["mask"])
 
 
 @pytest.mark.parametrize("masked", [True, False])
