@@ -32,7 +32,8 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
     """Draw the score against rounds: the mean beside bicubic above, the gain of each clip below.
 
     The score is the protocol's first metric, PSNR-Y unless another is asked for. Where clients have scored
-    the model on clips of their own, the gain on those is drawn too.
+    the model on clips of their own, the gain on those is drawn too. Metrics that were asked for besides
+    PSNR and SSIM get a panel each.
 
     Args:
         lines: The journal.
@@ -43,7 +44,8 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
         return
     metric = scored[-1].headline
     about = METRICS[metric]
-    figure, (above, below) = _figure(panels=2)
+    further = [name for name in scored[-1].mean if name != metric and not name.startswith(("psnr", "ssim"))]
+    figure, (above, below, *others) = _figure(panels=2 + len(further))
     _line(
         above, {one.round: one.mean.get(metric, math.nan) for one in scored}, "federated model", STRONG, 2.2
     )
@@ -58,6 +60,12 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
         _line(below, {one.round: one.gain() for one in theirs}, "clients' own clips", OWN, 2.2)
     _reference(below, {0: 0.0}, "bicubic")
     finish_axes(below, "Gain over bicubic", f"{about.label} gain{f' ({about.unit})' if about.unit else ''}")
+    for axes, name in zip(others, further, strict=True):
+        _line(
+            axes, {one.round: one.mean.get(name, math.nan) for one in scored}, "federated model", STRONG, 2.2
+        )
+        _reference(axes, {one.round: one.bicubic.get(name, math.nan) for one in scored}, "bicubic")
+        finish_axes(axes, f"{METRICS[name].label}, mean of the clips", METRICS[name].title, legend=False)
     write_figure(figure, path)
 
 

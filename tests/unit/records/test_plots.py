@@ -105,6 +105,20 @@ def test_another_headline_and_the_clients_own_clips(
     assert above.get_title("left").endswith("(protocol mine)")
 
 
+def test_further_metrics_have_a_panel_each(journal: Lines, tmp_path: Path, figures: list[Figure]) -> None:
+    for line in journal:
+        if line["phase"] == "evaluate":
+            line |= {"vmaf": 50.0 + line["round"]}
+    journal[1]["bicubic"]["vmaf"] = 49.0
+    plot_psnr(journal, tmp_path / "psnr.png")
+    _, _, vmaf = figures[0].axes
+    assert curves(vmaf) == {
+        "federated model": ([0, 1, 2, 3], [50.0, 51.0, 52.0, 53.0]),
+        "bicubic": ([0, 1], [49.0, 49.0]),
+    }
+    assert (vmaf.get_ylabel(), vmaf.get_xlabel()) == ("VMAF", "round")
+
+
 def test_bicubic_that_changes_is_a_line(journal: Lines, tmp_path: Path, figures: list[Figure]) -> None:
     journal[7] = {**journal[7], "bicubic": {"psnr-y": 27.0}}
     plot_psnr(journal, tmp_path / "psnr.png")
