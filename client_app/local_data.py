@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+from fedvsr_core import devices
 from fedvsr_core.components import build
+from fedvsr_core.data.degradation import Bicubic, GaussianBlur
 from fedvsr_core.data.memory import FrameMemory, base_of, decoded_size
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError
@@ -54,6 +56,9 @@ def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]
         DataError: If the folder or the partition holds nothing to train on.
     """
     degradation = build(settings.degradation)
+    device = devices.choose(str(node_config.get(keys.DEVICE, "auto")))
+    if isinstance(degradation, Bicubic | GaussianBlur) and device.type == "cuda":
+        degradation = replace(degradation, device=str(device))
     shots = [shot.degraded(degradation) for shot in _shots(settings, node_config)]
     limit = int(float(str(node_config.get(keys.MEMORY_MB, _MEMORY_MB))) * 2**20)
     needed = sum(map(decoded_size, {base_of(pixels) for shot in shots for pixels in (shot.high, shot.low)}))

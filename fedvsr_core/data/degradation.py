@@ -1,6 +1,6 @@
 """Making low-resolution frames: MATLAB's bicubic resizing and the two published Gaussian blurs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
@@ -101,15 +101,17 @@ class Bicubic:
 
     Attributes:
         scale: Factor from low to high resolution.
+        device: Where to compute, as for `resample`; changes nothing else.
     """
 
     scale: int
+    device: str | None = field(default=None, compare=False, repr=False)
     reach: ClassVar[int] = 2
     grid: ClassVar[int] = 1
 
     def __call__(self, frames: Frames, place: Place | None = None) -> Frames:
         """Degrade frames (..., sH, sW, 3) to (..., H, W, 3), uint8."""
-        return bicubic_down(frames, self.scale)
+        return bicubic_down(frames, self.scale, self.device)
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,12 @@ class GaussianBlur:
     Attributes:
         taps: 12 for `bd12`, which most papers mean, or 13 for `bd13`, that of DUF.
         scale: 4, the one they are defined for.
+        device: Where to compute, as for `resample`; changes nothing else.
     """
 
     taps: Literal[12, 13]
     scale: int
+    device: str | None = field(default=None, compare=False, repr=False)
     reach: ClassVar[int] = 2
     grid: ClassVar[int] = 1
 
@@ -133,7 +137,7 @@ class GaussianBlur:
 
     def __call__(self, frames: Frames, place: Place | None = None) -> Frames:
         """Degrade frames (..., 4H, 4W, 3) to (..., H, W, 3), uint8."""
-        return (bd12 if self.taps == 12 else bd13)(frames, self.scale)
+        return (bd12 if self.taps == 12 else bd13)(frames, self.scale, self.device)
 
 
 def with_low(clip: Clip, degradation: Degradation) -> Clip:
@@ -164,12 +168,13 @@ def modcrop(frames: Frames, scale: int) -> Frames:
     return frames[..., : height - height % scale, : width - width % scale, :]
 
 
-def bicubic_down(frames: Frames, scale: int = 4) -> Frames:
+def bicubic_down(frames: Frames, scale: int = 4, device: str | None = None) -> Frames:
     """Shrink frames as MATLAB's ``imresize`` does, with its anti-aliasing; the field's "BI".
 
     Args:
         frames: High-resolution uint8 frames (..., sH, sW, 3), cropped by `modcrop` first.
         scale: Whole factor, >= 1.
+        device: Where to compute, as for `resample`.
 
     Returns:
         Frames (..., H, W, 3), rounded to uint8 once at the end (MATLAB's "double path").
@@ -179,7 +184,7 @@ def bicubic_down(frames: Frames, scale: int = 4) -> Frames:
 
     Source: Keys, IEEE TASSP 1981 (a = -0.5); MATLAB's border rule: mirrored, the edge pixel repeated.
     """
-    return resample(modcrop(frames, scale), lambda size: _bicubic_taps(size, size // scale))
+    return resample(modcrop(frames, scale), lambda size: _bicubic_taps(size, size // scale), device)
 
 
 def bicubic_up(frames: Frames, scale: int = 4) -> Frames:
@@ -198,7 +203,7 @@ def bicubic_up(frames: Frames, scale: int = 4) -> Frames:
     return resample(frames, lambda size: _bicubic_taps(size, size * scale))
 
 
-def bd12(frames: Frames, scale: int = 4) -> Frames:
+def bd12(frames: Frames, scale: int = 4, device: str | None = None) -> Frames:
     """Blur with a 12 x 12 Gaussian, sigma 1.6, and keep every fourth pixel: the "BD" of most papers.
 
     A low pixel ``j`` lies at high position ``4j + 1.5``, as in BI. The border is replicated.
@@ -206,6 +211,7 @@ def bd12(frames: Frames, scale: int = 4) -> Frames:
     Args:
         frames: High-resolution uint8 frames (..., 4H, 4W, 3), cropped by `modcrop` first.
         scale: 4, the one it is defined for.
+        device: Where to compute, as for `resample`.
 
     Returns:
         Frames (..., H, W, 3) uint8.
@@ -216,10 +222,10 @@ def bd12(frames: Frames, scale: int = 4) -> Frames:
     Source: BasicVSR (CVPR 2021) and its successors. Networks trained on `bd13` fail on it.
     """
     _check_blur_scale("bd12", scale)
-    return resample(modcrop(frames, scale), _bd12_taps)
+    return resample(modcrop(frames, scale), _bd12_taps, device)
 
 
-def bd13(frames: Frames, scale: int = 4) -> Frames:
+def bd13(frames: Frames, scale: int = 4, device: str | None = None) -> Frames:
     """Blur with a 13 x 13 Gaussian, sigma 1.6, and keep every fourth pixel: the "BD" of DUF.
 
     A low pixel ``j`` lies at high position ``4j``: 1.5 pixels up and left of BI and `bd12`. The border is
@@ -228,6 +234,7 @@ def bd13(frames: Frames, scale: int = 4) -> Frames:
     Args:
         frames: High-resolution uint8 frames (..., 4H, 4W, 3), cropped by `modcrop` first.
         scale: 4, the one it is defined for.
+        device: Where to compute, as for `resample`.
 
     Returns:
         Frames (..., H, W, 3) uint8.
@@ -238,7 +245,7 @@ def bd13(frames: Frames, scale: int = 4) -> Frames:
     Source: DUF (CVPR 2018), PFNL.
     """
     _check_blur_scale("bd13", scale)
-    return resample(modcrop(frames, scale), _bd13_taps)
+    return resample(modcrop(frames, scale), _bd13_taps, device)
 
 
 def _check_blur_scale(name: str, scale: int) -> None:

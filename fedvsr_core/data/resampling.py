@@ -26,15 +26,16 @@ class Taps:
     weights: FloatArray
 
 
-def resample(frames: Frames, axis_taps: Callable[[int], Taps]) -> Frames:
+def resample(frames: Frames, axis_taps: Callable[[int], Taps], device: str | None = None) -> Frames:
     """Resample height, then width, of each frame; clip, then round half up, once at the end.
 
     Args:
         frames: uint8 frames (..., H, W, 3).
         axis_taps: Gives the taps of an axis of a given size.
+        device: A device of torch that computes in float64, such as ``cuda``; None computes here.
 
     Returns:
-        uint8 frames (..., H', W', 3).
+        uint8 frames (..., H', W', 3), the same wherever they are computed.
 
     Raises:
         ShapeError: If ``frames`` isn't uint8 of shape (..., H, W, 3).
@@ -45,6 +46,8 @@ def resample(frames: Frames, axis_taps: Callable[[int], Taps]) -> Frames:
         )
     height, width = frames.shape[-3:-1]
     rows, columns = axis_taps(height), axis_taps(width)
+    if device is not None:
+        return _resample_on(frames, rows, columns, device)
     size = len(rows.weights), len(columns.weights)
     out = np.empty((*frames.shape[:-3], *size, 3), np.uint8)
     for index in np.ndindex(frames.shape[:-3]):
@@ -77,3 +80,22 @@ def _resample_lines(lines: FloatArray, taps: Taps) -> FloatArray:
         # Not a matrix product: the threads of BLAS fight each other where clients share the cores.
         np.einsum("k,kn->n", weights, lines[positions], out=out)
     return result
+
+
+def _resample_on(frames: Frames, rows: Taps, columns: Taps, device: str) -> Frames:
+    import torch  # not at the top: most users of this module, such as workers that prepare clips, do without
+
+    height, width = frames.shape[-3:-1]
+    down, across = (
+        torch.from_numpy(_matrix(taps, size)).to(device) for taps, size in ((rows, height), (columns, width))
+    )
+    planes = torch.from_numpy(np.ascontiguousarray(frames)).to(device).double().movedim(-1, -3)
+    result = (down @ planes @ across.T).clamp_(0, 255).add_(0.5).to(torch.uint8)
+    return np.asarray(result.movedim(-3, -1).cpu().numpy())
+
+
+def _matrix(taps: Taps, size: int) -> FloatArray:
+    """The resampling as a matrix (out, size)."""
+    matrix = np.zeros((len(taps.weights), size))
+    np.add.at(matrix, (np.arange(len(matrix))[:, None], taps.positions), taps.weights)
+    return matrix

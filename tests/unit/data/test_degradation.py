@@ -54,6 +54,27 @@ def test_equals_golden(golden, image, name):
     )
 
 
+@pytest.mark.parametrize("name", DEGRADATIONS)
+@given(frame=FRAMES)
+def test_a_device_of_torch_gives_the_same(name, frame):
+    np.testing.assert_array_equal(DEGRADATIONS[name](frame, device="cpu"), DEGRADATIONS[name](frame))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_a_gpu_gives_golden(golden, name):
+    low = DEGRADATIONS[name](golden[f"{IDS[0]}/hr_u8"], device="cuda")
+    np.testing.assert_array_equal(low, golden[f"{IDS[0]}/lr_{name}_u8"])
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_a_clip_of_golden_frames(golden, name, device):
+    clip = np.stack([golden[f"{IDS[0]}/hr_u8"]] * 2)
+    low = golden[f"{IDS[0]}/lr_{name}_u8"]
+    np.testing.assert_array_equal(DEGRADATIONS[name](clip, device=device), [low, low])
+
+
 @pytest.mark.parametrize("image", IDS)
 def test_bicubic_up_equals_golden(golden, image):
     np.testing.assert_array_equal(bicubic_up(golden[f"{image}/lr_bi_u8"]), golden[f"{image}/up_bi_u8"])
