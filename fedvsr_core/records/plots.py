@@ -57,7 +57,7 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
     _lines(below, {clip: {one.round: one.clip_gain(clip) for one in scored} for clip in clips}, "clips")
     _line(below, {one.round: one.gain() for one in scored}, "mean of the clips", STRONG, 2.2)
     if theirs := evaluations(lines, "evaluate-clients"):
-        _line(below, {one.round: one.gain() for one in theirs}, "clients' own clips", OWN, 2.2)
+        _line(below, {one.round: one.gain() for one in theirs}, "clients' own clips", OWN, 1.0)
     _reference(below, {0: 0.0}, "bicubic")
     finish_axes(below, "Gain over bicubic", f"{about.label} gain{f' ({about.unit})' if about.unit else ''}")
     for axes, name in zip(others, further, strict=True):
