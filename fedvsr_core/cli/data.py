@@ -27,12 +27,16 @@ from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.data.prepare import Preparation, Prepared, prepare
 from fedvsr_core.data.shares import plot_shares, shares_of
 from fedvsr_core.data.shots import Dataset, Shot
+from fedvsr_core.data.store import ClipStore
 from fedvsr_core.errors import DataError
 from fedvsr_core.flower.run_config import parse_run_config
 
 app = typer.Typer(
     help="Look at videos, make a clip store of them, and see how they would be divided.", no_args_is_help=True
 )
+
+_ROWS = 60
+"""Rows of a table that can still be looked through."""
 
 RunConfig = Annotated[str, typer.Option("--run-config", "-c", help="As for 'flwr run'.")]
 Workers = Annotated[
@@ -50,10 +54,7 @@ def check_command(
     """Say what a folder holds, clip by clip, and all that is wrong with it; returns 1 if anything is."""
     layout = detect(str(path), scale=scale)
     if not isinstance(layout, Layout):
-        shots = [*layout.train(), *layout.held_out()]
-        typer.echo(
-            f"{path}: {layout.title} of {len(shots)} shots, {sum(shot.frames for shot in shots)} frames"
-        )
+        _check_store(layout)
         return
     with _bar() as progress:
         task = progress.add_task("clips", total=len(layout.entries()))
@@ -157,9 +158,22 @@ def partition_command(
         typer.echo(plot)
 
 
+def _check_store(store: ClipStore) -> None:
+    problems = store.problems()
+    for problem in problems:
+        typer.echo(f"problem: {problem}")
+    shots = [*store.train(), *store.held_out()]
+    frames = sum(shot.frames for shot in shots)
+    typer.echo(f"{store.folder}: {store.title} of {len(shots)} shots, {frames} frames")
+    if problems:
+        raise typer.Exit(1)
+
+
 def _show(found: list[Finding]) -> None:
+    """A table of the clips; of many, only those that need a look."""
+    shown = found if len(found) <= _ROWS else [one for one in found if one.problems or one.notes][:_ROWS]
     table = Table("clip", "frames", "size", "fps", "low", "label", "held out", "state")
-    for one in found:
+    for one in shown:
         state = "problem" if one.problems else "note" if one.notes else "sound"
         table.add_row(
             escape(one.name),
@@ -171,7 +185,10 @@ def _show(found: list[Finding]) -> None:
             "yes" if one.held_out else "",
             state,
         )
-    Console().print(table)
+    if shown:
+        Console().print(table)
+    if len(shown) < len(found):
+        typer.echo(f"... and {len(found) - len(shown)} others")
 
 
 def _check_space(shots: list[Shot], store: Path, scale: int) -> None:

@@ -1,8 +1,9 @@
 """Decoded clips that stay in memory, up to a limit."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from threading import Lock
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class FrameMemory:
         self.limit = limit
         self._kept: OrderedDict[Pixels, Frames] = OrderedDict()
         self._size = 0
+        self._lock = Lock()
 
     def keep(self, pixels: Pixels) -> Pixels:
         """The same pixels, decoded whole when they are first sliced and remembered from then on.
@@ -33,22 +35,25 @@ class FrameMemory:
                 return pixels
             case Cut():
                 return Cut(self.keep(pixels.pixels), pixels.box)
-            case MadeLow() if pixels.degradation.reach is not None:
-                return MadeLow(self.keep(pixels.high), pixels.degradation, pixels.clip)
-            case _:
-                return Kept(pixels, self) if prod(pixels.shape) <= self.limit else pixels
+            case MadeLow():
+                pixels = replace(pixels, high=self.keep(pixels.high))
+                if pixels.degradation.reach is not None:
+                    return pixels  # made of what is kept, as far as it is needed
+        return Kept(pixels, self) if prod(pixels.shape) <= self.limit else pixels
 
     def get(self, pixels: Pixels) -> Frames:
         """All frames of these pixels; forgets what wasn't used for longest to make room."""
-        found = self._kept.get(pixels)
-        if found is None:
-            found = pixels[ALL]
-            self._kept[pixels] = found
-            self._size += found.nbytes
+        with self._lock:
+            if pixels in self._kept:
+                self._kept.move_to_end(pixels)
+                return self._kept[pixels]
+        found = pixels[ALL]
+        with self._lock:
+            if pixels not in self._kept:
+                self._kept[pixels] = found
+                self._size += found.nbytes
             while self._size > self.limit:
                 self._size -= self._kept.popitem(last=False)[1].nbytes
-        else:
-            self._kept.move_to_end(pixels)
         return found
 
 

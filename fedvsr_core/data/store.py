@@ -50,7 +50,11 @@ class Planes:
     def __getitem__(self, box: Box, /) -> Frames:
         """A view of the file; raises DataError if it is missing or has another size than it should."""
         times, rows, columns = box
-        planes = _map(self.path, self.frames, self.height, self.width)
+        expected = self.frames * 3 * self.height * self.width
+        facts = self.path.stat() if self.path.is_file() else None
+        if facts is None or facts.st_size != expected:
+            raise DataError(f"expected {expected} bytes in '{self.path}' of a clip store; prepare it again")
+        planes = _map(self.path, facts.st_mtime_ns, (self.frames, 3, self.height, self.width))
         return planes[times, :, rows, columns].transpose(0, 2, 3, 1)
 
 
@@ -79,6 +83,18 @@ class ClipStore:
     def held_out(self) -> list[Shot]:
         """Shots that nobody trains on; raises as `train`."""
         return self._shots(held_out=True)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the files of its shots; raises DataError if they can't even be listed."""
+        found = []
+        for shot in (*self.train(), *self.held_out()):
+            for pixels in (shot.high, shot.low):
+                try:
+                    if pixels is not None:
+                        pixels[0:1, 0:1, 0:1]
+                except DataError as error:
+                    found.append(f"clip '{shot.name}': {error}")
+        return found
 
     def _shots(self, *, held_out: bool) -> list[Shot]:
         about = _read(self.folder / STORE)
@@ -126,8 +142,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=128)
-def _map(path: Path, frames: int, height: int, width: int) -> npt.NDArray[np.uint8]:
-    expected = frames * 3 * height * width
-    if not path.is_file() or path.stat().st_size != expected:
-        raise DataError(f"expected {expected} bytes in '{path}' of a clip store; prepare it again")
-    return np.memmap(path, np.uint8, "r", shape=(frames, 3, height, width))
+def _map(path: Path, _changed: int, shape: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    return np.memmap(path, np.uint8, "r", shape=shape)

@@ -49,6 +49,15 @@ def test_check_says_what_is_wrong(call, videos):
     assert "what can't be used is left out of training" in done.output
 
 
+def test_of_many_clips_only_those_that_need_a_look_are_listed(call, videos, monkeypatch):
+    monkeypatch.setattr("fedvsr_core.cli.data._ROWS", 1)
+    (videos / "broken.mp4").write_text("hello")
+    done = call("check", videos)
+    assert "... and 2 others" in done.output
+    assert "│ broken.mp4" in done.output
+    assert "│ a.mkv" not in done.output
+
+
 def test_a_missing_folder_is_one_sentence(call, tmp_path):
     done = call("check", tmp_path / "none")
     assert done.exit_code == 1
@@ -63,6 +72,13 @@ def test_prepare_then_check_then_partition(call, videos, tmp_path):
     assert "2 shots of 2 clips, 18 frames" in done.output
     assert "0 clips done now" in call("prepare", videos, store, "--workers", 1, "--max-frames", 9).output
     assert "a clip store of 2 shots, 18 frames" in call("check", store).output
+    first = next(store.glob("*/0.low.u8"))
+    whole = first.read_bytes()
+    first.write_bytes(whole[:100])
+    damaged = call("check", store)
+    assert damaged.exit_code == 1
+    assert "problem: clip 'a.mkv': expected 3240 bytes in" in damaged.output.replace("b.mkv", "a.mkv")
+    first.write_bytes(whole)
     chosen = f"""data="store" overrides="data.folder='{store}' partition=exponential partition.alpha=0.1" """
     done = call("partition", "--clients", 2, "-c", chosen, "--plot", tmp_path / "parts.png")
     assert done.exit_code == 0, done.output

@@ -1,5 +1,6 @@
 """Promises: decoded clips stay as long as all fit, the oldest go first, and there is a limit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +53,31 @@ def test_cuts_and_made_frames_share_what_they_are_of():
     np.testing.assert_array_equal(low[ALL], bicubic_down(PIXELS))
     assert len(pixels.decoded) == 1
     assert base_of(cut) == base_of(low) == pixels
+
+
+def test_frames_made_of_a_whole_clip_are_kept_too():
+    class Whole(Bicubic):
+        reach = None
+        calls = 0
+
+        def __call__(self, frames, place=None):
+            Whole.calls += 1
+            return super().__call__(frames, place)
+
+    memory, pixels = FrameMemory(2 * SIZE), Counted("a")
+    for _ in range(3):
+        low = memory.keep(MadeLow(pixels, Whole(4), "a"))
+        np.testing.assert_array_equal(low[1:2, 0:1, 1:2], bicubic_down(PIXELS)[1:2, 0:1, 1:2])
+    assert (Whole.calls, len(pixels.decoded)) == (1, 1)
+
+
+def test_threads_do_not_upset_it():
+    memory = FrameMemory(3 * SIZE)
+    clips = [Counted(str(number)) for number in range(5)]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda number: memory.keep(clips[number % 5])[ALL], range(200)):
+            np.testing.assert_array_equal(found, PIXELS)
+    assert memory._size == sum(frames.nbytes for frames in memory._kept.values()) <= memory.limit
 
 
 def test_what_needs_no_decoding_stays_as_it_is(tmp_path):
