@@ -124,15 +124,17 @@ def _check_video(entry: Entry, found: Finding, quick: bool) -> None:
     found.frames = len(times)
     if not times:
         found.problems.append("no frame can be decoded; re-encode the file or leave it out")
-    elif facts.frames - _HEADERS_MISCOUNT <= len(times) < facts.frames:
-        found.notes.append(f"claims {facts.frames} frames, has {len(times)}: headers often miscount")
-    elif len(times) < facts.frames:
+        return
+    steps = sorted(after - before for before, after in pairwise(times)) or [0.0]
+    claimed_ms = (facts.frames - _HEADERS_MISCOUNT) * 1e3 / (facts.fps or 1e3)
+    if len(times) < facts.frames and times[-1] + steps[-1] < claimed_ms:
         found.problems.append(
             f"claims {facts.frames} frames, but only {len(times)} can be decoded; copy it anew, or leave it"
             f" so and the first {len(times)} are used"
         )
-    steps = sorted(after - before for before, after in pairwise(times))
-    if steps and steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]):
+    elif len(times) < facts.frames:
+        found.notes.append(f"claims {facts.frames} frames, has {len(times)}: headers often miscount")
+    if steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]):
         found.notes.append(
             f"frame rate varies, {steps[0]:.0f} to {steps[-1]:.0f} ms a frame: frames are taken as coded"
         )

@@ -1,12 +1,16 @@
 """Promises: every defect of every clip is said at once, in a sentence with a remedy, and sound clips pass."""
 
+import subprocess
+
 import cv2
 import numpy as np
 import pytest
 
 from fedvsr_core.data.check import check_all, check_entry
+from fedvsr_core.data.frames import read_frames
 from fedvsr_core.data.layouts.detect import detect
 from fedvsr_core.data.layouts.entry import Entry, runs_of
+from fedvsr_core.ffmpeg import find_ffmpeg
 
 MADE = np.random.default_rng(0).integers(0, 256, (7, 24, 32, 3), dtype=np.uint8)
 
@@ -151,3 +155,34 @@ def test_quick_reads_headers_only(tmp_path, write_images, write_video):
 )
 def test_runs_by_hand(names, runs):
     assert runs_of(names) == runs
+
+
+def coded(path, *options):
+    """A video file of 64x48 by ffmpeg, 20 frames at 30 a second."""
+    source = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=30:duration=0.667"]
+    subprocess.run([find_ffmpeg("this test"), "-v", "error", *source, *options, str(path)], check=True)
+    return path
+
+
+def test_turned_videos_are_read_upright(tmp_path):
+    upright = coded(tmp_path / "upright.mp4")
+    turned = tmp_path / "turned.mp4"
+    command = [find_ffmpeg("this test"), "-v", "error", "-display_rotation", "90", "-i", str(upright)]
+    subprocess.run([*command, "-c", "copy", str(turned)], check=True)
+    found = look(turned)
+    assert (found.height, found.width) == (64, 48)
+    assert found.problems == []
+    assert found.notes == ["marked as turned by 270 degrees: its frames are read upright"]
+    frame, expected = (next(read_frames(path)).astype(int) for path in (turned, upright))
+    assert np.abs(frame - np.rot90(expected)).mean() < 1
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".webm"])
+def test_a_variable_frame_rate_doubles_and_drops_nothing(tmp_path, suffix):
+    every_third_after_ten = "select='lt(n,10)+not(mod(n,3))'"  # 10 frames, then 12, 15 and 18
+    path = coded(tmp_path / f"a{suffix}", "-vf", every_third_after_ten, "-fps_mode", "vfr")
+    found = look(path)
+    assert found.frames == 13
+    assert found.problems == []
+    assert [note for note in found.notes if note.startswith("frame rate varies, 3")]
+    assert len(list(read_frames(path))) == 13
