@@ -17,7 +17,7 @@ from server_app.cohort import check_code
 
 _log = logging.getLogger(__name__)
 
-_DEAD_WORKER = ("ActorDiedError", "ActorUnavailableError", "The actor is dead")
+_DEAD_WORKER = ("ActorDiedError", "ActorUnavailableError", "OutOfMemoryError", "The actor is dead")
 
 
 class Observation:

@@ -17,14 +17,17 @@ _START = {
     "code": "code",
 }
 _CLIENT = {"examples": "partition", "steps": "local steps", "batches": "batches"}
+_FAULTS = ("error", "timeout", "unsent", "lost")
+"""Why a reply is missing whatever the strategy; other refusals may be a strategy's own doing."""
 
 
 def check_equal(journals: Mapping[str, Sequence[Line]]) -> None:
     """See whether runs at one seed are comparable.
 
     All must have started from the same weights with the same code, have trained the same rounds, asked the
-    same clients in each, and each client must have trained on the same batches (of equal size, from its own
-    partition) for the same number of steps. Clients whose reply was left out tell nothing of their batches.
+    same clients in each and lost the same ones to faults; and each client must have trained on the same
+    batches (of equal size, from its own partition) for the same number of steps. Clients whose reply was left
+    out tell nothing of their batches.
 
     Args:
         journals: The journal of each run, by its name.
@@ -57,6 +60,8 @@ def _facts(lines: Sequence[Line]) -> Iterable[tuple[tuple[str, ...], Any]]:
         title = f"round {line['round']}"
         asked = [row["client"] for row in (*line["clients"], *line["refused"])]
         yield (title, "clients that took part"), sorted(asked)
+        lost = sorted(row["client"] for row in line["refused"] if row["code"] in _FAULTS)
+        yield (title, "clients lost to faults"), lost
         for row in line["clients"]:
             for key, what in _CLIENT.items():
                 yield (title, row["client"], what), row[key]

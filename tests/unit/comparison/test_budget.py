@@ -19,7 +19,8 @@ def journal():
          "initial-weights": "f00d", "code": "c0de"},
         {"phase": "evaluate", "round": 0},
         {"phase": "train", "round": 1, "clients": [client("a"), client("b")], "refused": []},
-        {"phase": "train", "round": 2, "clients": [client("b")], "refused": [{"client": "a"}]},
+        {"phase": "train", "round": 2, "clients": [client("b")],
+         "refused": [{"client": "a", "code": "norm"}]},
     ]  # fmt: skip
 
 
@@ -36,9 +37,9 @@ def test_a_resumed_run_counts_from_its_first_start(journal):
     check_equal({"one": journal, "two": [*journal[:3], again, journal[3]]})
 
 
-def test_a_client_left_out_in_one_of_them_took_part(journal):
+def test_a_client_that_one_strategy_drives_astray_took_part(journal):
     other = copy.deepcopy(journal)
-    other[2] |= {"clients": [client("a")], "refused": [{"client": "b"}]}
+    other[2] |= {"clients": [client("a")], "refused": [{"client": "b", "code": "non-finite"}]}
     check_equal({"one": journal, "two": other})
 
 
@@ -49,6 +50,7 @@ CHANGES = {
     "round 1, a, batches": lambda lines: lines[2]["clients"][0].update(batches="other"),
     "round 1, b, local steps": lambda lines: lines[2]["clients"][1].update(steps=4),
     "round 1, b, partition": lambda lines: lines[2]["clients"][1].update(examples=8),
+    "round 2, clients lost to faults": lambda lines: lines[3]["refused"][0].update(code="error"),
     "round 2, clients that took part": lambda lines: lines[3].update(refused=[]),
 }
 
