@@ -1,14 +1,15 @@
 """Memory and time of a training step of VRT and RVRT, by frames and patch; and of deformable attention.
 
-    python benchmarks/memory.py                          # the table of docs/models.md on the CPU; 20 minutes
-    python benchmarks/memory.py --models vrt --frames 6 --patches 64
-    python benchmarks/memory.py --device cuda --frames 6 12 --patches 64 96
-    python benchmarks/memory.py --attention              # guided deformable attention against a naive loop
+    python benchmarks/memory.py --estimate        # the first table of docs/models.md; five minutes on a CPU
+    python benchmarks/memory.py                   # its second table: steps on a CPU, ten minutes and 7 GB
+    python benchmarks/memory.py --attention       # guided deformable attention beside a naive loop
+    python benchmarks/memory.py --device cuda --models vrt --frames 6 12 --patches 64 96
 
-Every row is a process of its own: forward, backward with mean(output^2), batch 1. `measured` is what the
-step adds to the process's peak (resident on the CPU, allocated on CUDA). `estimate` adds up what autograd
-keeps for the backward pass, found by a hook on saved tensors, and four times the parameters (weights,
-gradients, both moments of Adam): what a GPU needs at least, without what single operations take in passing.
+An estimate is what autograd keeps for the backward pass of one clip, each storage once, and four times the
+parameters (weights, gradients, both moments of Adam), found with tensors that have shapes and no content.
+What single operations take in passing comes on top. A measured step is a process of its own: forward, and
+backward of mean(output^2), of one clip; `step-gb` is what it adds to the peak of the process, `process-gb`
+that peak (resident on a CPU, allocated on CUDA).
 """
 
 import argparse
@@ -23,13 +24,15 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 
 from fedvsr_core.components import build
 from fedvsr_core.config import compose
 from fedvsr_core.layers.deformable_attention import deformable_attention
 
-SHAPES = {"vrt": (6, 12), "vrt_16": (16,), "rvrt": (4, 10, 30)}
-PATCHES = (32, 48, 64)
+ESTIMATED = {"vrt": (6, 12), "vrt_16": (16,), "rvrt": (6, 14, 30)}
+MEASURED = {"vrt": (6,), "rvrt": (4,)}
 
 
 def peak_gb(device: torch.device) -> float:
@@ -38,20 +41,36 @@ def peak_gb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-class Kept:
-    """Adds up the storage of what autograd keeps, each once."""
+def estimate(model: str, frames: int, patch: int, checkpointing: bool) -> dict[str, object]:
+    """What a training step must keep, without computing it."""
+    network = build(compose({"model": model}).model).train()
+    network.checkpointing = checkpointing
+    kept = {}
+    with FakeTensorMode() as fake:
+        own = {
+            name: fake.from_tensor(one)
+            for name, one in (*network.named_parameters(), *network.named_buffers())
+        }
+        parameters = {one.untyped_storage()._cdata for one in own.values()}
 
-    def __init__(self, network: torch.nn.Module) -> None:
-        self.seen = {one.untyped_storage().data_ptr() for one in network.parameters()}
-        self.total = 0
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in parameters:
+                kept[storage._cdata] = storage
+            return tensor
 
-    def __call__(self, tensor: Tensor) -> Tensor:
-        """Count a tensor and hand it on."""
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.seen:
-            self.seen.add(storage.data_ptr())
-            self.total += storage.nbytes()
-        return tensor
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
+            output = functional_call(network, own, torch.rand(1, frames, 3, patch, patch))
+        activations = sum(storage.nbytes() for storage in kept.values()) / 1e9
+    del output
+    return {
+        "model": model,
+        "frames": frames,
+        "patch": patch,
+        "checkpointing": checkpointing,
+        "kept-gb": round(activations, 2),
+        "weights-gb": round(16 * sum(one.numel() for one in network.parameters()) / 1e9, 2),
+    }
 
 
 def step(model: str, frames: int, patch: int, checkpointing: bool, device: torch.device) -> dict[str, object]:
@@ -60,10 +79,9 @@ def step(model: str, frames: int, patch: int, checkpointing: bool, device: torch
     network = build(compose({"model": model}).model).to(device).train()
     network.checkpointing = checkpointing
     low = torch.rand(1, frames, 3, patch, patch, device=device)
-    before, parameters = peak_gb(device), sum(one.numel() for one in network.parameters())
-    kept, began, processor = Kept(network), time.perf_counter(), time.process_time()
-    with torch.autograd.graph.saved_tensors_hooks(kept, lambda one: one):
-        output = network(low)
+    before = peak_gb(device)
+    began, processor = time.perf_counter(), time.process_time()
+    output = network(low)
     middle = time.perf_counter()
     output.square().mean().backward()
     if device.type == "cuda":
@@ -73,8 +91,7 @@ def step(model: str, frames: int, patch: int, checkpointing: bool, device: torch
         "frames": frames,
         "patch": patch,
         "checkpointing": checkpointing,
-        "estimate-gb": round(kept.total / 1e9 + 16 * parameters / 1e9, 2),
-        "measured-gb": round(peak_gb(device) - before, 2),
+        "step-gb": round(peak_gb(device) - before, 2),
         "process-gb": round(peak_gb(device), 2),
         "forward-s": round(middle - began, 1),
         "backward-s": round(time.perf_counter() - middle, 1),
@@ -123,7 +140,7 @@ def attend(way: str) -> dict[str, object]:
     return {
         "way": way,
         "cpu-s": round(min(times), 2),
-        "measured-gb": round(peak_gb(torch.device("cpu")) - before, 2),
+        "step-gb": round(peak_gb(torch.device("cpu")) - before, 2),
         "value": value.item(),
     }
 
@@ -132,18 +149,19 @@ def rows(arguments: argparse.Namespace) -> Iterator[list[str]]:
     if arguments.attention:
         yield from (["--one", "attention", way] for way in ("ours", "naive"))
         return
-    for model in arguments.models:
-        for frames in arguments.frames or SHAPES.get(model, (6,)):
+    for model in arguments.models or (ESTIMATED if arguments.estimate else MEASURED):
+        for frames in arguments.frames or (ESTIMATED if arguments.estimate else MEASURED).get(model, (6,)):
             for patch in arguments.patches:
                 yield ["--one", model, str(frames), str(patch), str(int(not arguments.no_checkpointing))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="*", default=list(SHAPES))
+    parser.add_argument("--models", nargs="*", default=None)
     parser.add_argument("--frames", nargs="*", type=int)
-    parser.add_argument("--patches", nargs="*", type=int, default=PATCHES)
+    parser.add_argument("--patches", nargs="*", type=int, default=[64])
     parser.add_argument("--no-checkpointing", action="store_true")
+    parser.add_argument("--estimate", action="store_true")
     parser.add_argument("--attention", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -168,6 +186,11 @@ def main() -> None:
     )
     common = ["--device", arguments.device, "--threads", str(arguments.threads)]
     for row in rows(arguments):
+        if arguments.estimate:
+            _, model, frames, patch, _ = row
+            for checkpointing in (True, False):
+                print(json.dumps(estimate(model, int(frames), int(patch), checkpointing)), flush=True)
+            continue
         subprocess.run([sys.executable, __file__, *common, *row], check=True)
 
 

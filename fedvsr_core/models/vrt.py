@@ -109,7 +109,7 @@ class VRT(VideoTransformer):
             min_frames=max(2, pa_frames // 2 + 1) if pa_frames else self.frames,
         )
         starts = [0, *accumulate(depths)]
-        rates = torch.linspace(0, drop_path_rate, starts[-1]).tolist()
+        rates = [drop_path_rate * layer / (starts[-1] - 1) for layer in range(starts[-1])]
         drops = [rates[start:end] for start, end in pairwise(starts)]
 
         def group(
