@@ -34,21 +34,32 @@ ROWS = {
 }
 
 
-def step(model: VideoModel, frames: int, size: int, autocast: str | None, rounds: int = 1) -> float:
-    """Seconds of the fastest of some steps."""
+def step(
+    model: VideoModel, frames: int, size: int, autocast: str | None, rounds: int = 1
+) -> tuple[float, float]:
+    """Seconds of the fastest of some steps, and MB that its forward pass keeps for the gradient."""
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-5)
     low = torch.rand(1, frames, 3, size, size)
     high = torch.rand(1, frames, 3, model.scale * size, model.scale * size)
-    seconds = []
+    seconds, kept = [], {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
     for _ in range(rounds):
+        kept.clear()
         began = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast is not None):
+        with (
+            torch.autocast("cpu", torch.bfloat16, enabled=autocast is not None),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
             output = model(low)
         (output.float() - high).abs().mean().backward()
         optimiser.step()
         seconds.append(time.perf_counter() - began)
-    return min(seconds)
+    return min(seconds), sum(kept.values()) / 2**20
 
 
 def one(arguments: argparse.Namespace) -> dict[str, object]:
@@ -69,9 +80,9 @@ def one(arguments: argparse.Namespace) -> dict[str, object]:
         model.get_parameter(name).requires_grad_(False)
     step(model, max(2, model.needs.min_frames), 16, switches.get("autocast"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = step(model, arguments.frames, arguments.size, switches.get("autocast"), arguments.repeats)
+    seconds, kept = step(model, arguments.frames, arguments.size, switches.get("autocast"), arguments.repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"seconds": round(seconds, 2), "peak-mb": round(peak / 1024)}
+    return {"seconds": round(seconds, 2), "peak-mb": round(peak / 1024), "kept-mb": round(kept)}
 
 
 def measured(model: str, row: str, arguments: argparse.Namespace) -> dict[str, object] | None:
