@@ -135,12 +135,15 @@ class Evaluation(_Section):
         metrics: Metrics beside those of the protocol, by the names of `fedvsr_core.metrics.names`.
         clients: Rounds from one evaluation on the clients' own held-out clips to the next, or None for never;
             the last round is then scored, too.
+        ema: What an exponential moving average of the global model keeps of itself in a round; it is scored
+            in the place of the model, which training goes on from. None: the model itself is scored.
     """
 
     every: int = Field(ge=1)
     chunk: int = Field(ge=1)
     metrics: tuple[str, ...]
     clients: int | None = Field(ge=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Prepare(_Section):

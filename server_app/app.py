@@ -29,6 +29,7 @@ from fedvsr_core.records.provenance import provenance
 from fedvsr_core.records.report import write_report
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
+from server_app.moving_average import MovingAverage, without_average
 from server_app.norms import Norms
 from server_app.rounds import Rounds
 from server_app.strategies.resumable import ResumableStrategy
@@ -61,9 +62,10 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         _log.info("run directory: %s", run_dir.path)
         norms = Norms(factor=settings.screening.norm_factor or math.inf)
         counted: dict[str, int] = {}
+        average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
         done = None
         if settings.run.resume:
-            done = _restore(run_dir, journal, model, strategy, norms, counted)
+            done = _restore(run_dir, journal, model, strategy, norms, counted, average)
         if done == settings.rounds:
             _log.info("all %d rounds are done; nothing to do", done)
             return
@@ -86,6 +88,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             journal=journal,
             norms=norms,
             counted=counted,
+            average=average,
         )
         began, earlier = time.monotonic(), _clients_before(run_dir)
         try:
@@ -138,6 +141,7 @@ def _restore(
     strategy: ResumableStrategy,
     norms: Norms,
     counted: dict[str, int],
+    average: MovingAverage | None,
 ) -> int | None:
     """Take a run back to its last checkpoint; returns the rounds done, None if it has none."""
     last = run_dir.checkpoints / LAST
@@ -146,7 +150,9 @@ def _restore(
         return None
     checkpoint = load_round(last)
     model.load_state_dict(dict(checkpoint.state))
-    strategy.load_state(checkpoint.strategy_state)
+    strategy.load_state(without_average(checkpoint.strategy_state))
+    if average is not None:
+        average.load_state(checkpoint.strategy_state)
     norms.add(checkpoint.history["norms"])
     counted.update(checkpoint.history["counted"])
     journal.cut_after(checkpoint.round)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from hashlib import sha256
 
@@ -25,6 +26,7 @@ from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, trave
 from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
 from server_app.evaluation import evaluate_on_clients
 from server_app.exchange import Exchange, restored
+from server_app.moving_average import MovingAverage
 from server_app.norms import Norms
 from server_app.observation import Observation, Waiting
 from server_app.screening import Refusal, Screening
@@ -49,6 +51,7 @@ class Rounds:
         journal: Where every phase leaves a line.
         norms: How large the updates of the rounds so far were.
         counted: The last round whose update entered the model, by client; for a run that is resumed.
+        average: Scored in the place of the model, or None.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Rounds:
         journal: Journal,
         norms: Norms,
         counted: Mapping[str, int] | None = None,
+        average: MovingAverage | None = None,
     ) -> None:
         self._settings = settings
         self._grid = grid
@@ -75,6 +79,7 @@ class Rounds:
         self._client_settings = settings.for_clients().model_dump_json()
         self._norms = norms
         self._counted = dict(counted or {})
+        self._average = average
         place = sha256(str(run_dir.path).encode()).hexdigest()[:8]  # two roots may have runs of one name
         self._run_name = f"{run_dir.path.name}-{place}"
         self._idle = 0
@@ -107,8 +112,9 @@ class Rounds:
             self._score_and_save(server_round, due=due)
 
     def _score_and_save(self, server_round: int, *, due: bool) -> None:
-        score = self._evaluate(server_round) if due else None
-        self._evaluate_on_clients(server_round)
+        with self._average.in_place_of(self._model) if self._average else nullcontext():
+            score = self._evaluate(server_round) if due else None
+            self._evaluate_on_clients(server_round)
         self._checkpoint(server_round, score)
 
     def _cohort(self, server_round: int) -> list[Member]:
@@ -191,6 +197,8 @@ class Rounds:
         learned = updated is not None and len(observation.clients) >= settings.cohort.min_replies
         if updated is not None and learned:
             self._model.load_state_dict(to_state(updated, self._model.state_dict()))
+            if self._average is not None:
+                self._average.update(self._model.state_dict())
             self._counted |= {str(row["client"]): server_round for row in observation.clients}
         else:
             self._strategy.load_state(before)
@@ -280,7 +288,7 @@ class Rounds:
             round=server_round,
             state=self._model.state_dict(),
             model_settings=self._settings.model,
-            strategy_state=self._strategy.state(),
+            strategy_state=self._strategy.state() | (self._average.state() if self._average else {}),
             history={"norms": self._norms.known, "counted": self._counted},
             score=score,
         )

@@ -1,5 +1,6 @@
 """``fedvsr compare``: strategies over seeds at equal budget, and what they show in one folder."""
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -61,6 +62,7 @@ def compare(
     folder = output.expanduser().resolve()
     plan.claim(folder)
     cells = list(cells_of(plan, folder))
+    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
     try:
         _run(app, plan, [cell for cell in cells if cell.outcome != COMPLETED], done=len(cells))
     except KeyboardInterrupt:
@@ -75,6 +77,10 @@ def compare(
         typer.echo(f"failed: {cell.name}: {cell.outcome}", err=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _names(strategies: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -33,7 +32,7 @@ def test_three_strategies_and_two_seeds_stopped_and_continued(federation, app, t
         assert first.poll() is None, first.communicate()
         assert time.monotonic() < end
         time.sleep(0.05)
-    first.send_signal(signal.SIGINT)
+    first.terminate()
     assert "the same command continues" in first.communicate(timeout=LIMIT_S)[0]
     assert first.returncode == 130
     assert [cell.outcome for cell in cells[:2]] == [COMPLETED] * 2

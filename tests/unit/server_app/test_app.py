@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
 from flwr.app import Context, RecordDict
 
 from fedvsr_core import errors
@@ -93,6 +94,36 @@ def test_it_goes_on_where_it_was_killed(serve, resume, federation, root, tmp_pat
     assert lines[-1]["outcome"] == "completed"
     for name in (LAST, BEST):
         assert (folder / "checkpoints" / name).read_bytes() == (whole / "checkpoints" / name).read_bytes()
+
+
+def test_training_is_the_same_and_a_resume_ends_with_the_same_bytes(
+    serve, resume, federation, root, tmp_path
+):
+    serve(federation(2), "evaluation.ema=0.9")
+    averaged = next(root.iterdir()).rename(tmp_path / "averaged")
+    serve(federation(2))
+    plain = next(root.iterdir()).rename(tmp_path / "plain")
+    one, two = (load_round(path / "checkpoints" / LAST) for path in (averaged, plain))
+    assert all(torch.equal(tensor, two.state[name]) for name, tensor in one.state.items())
+    assert (set(one.strategy_state), set(two.strategy_state)) == (
+        {f"ema/{name}" for name in one.state},
+        set(),
+    )
+    assert one.score != two.score
+
+    grid = federation(2)
+
+    def kill(reply):
+        if load_round(next(root.glob("*/checkpoints")) / LAST).round == 1:
+            raise KeyboardInterrupt
+        return reply
+
+    grid.spoil[1] = kill
+    with pytest.raises(KeyboardInterrupt):
+        serve(grid, "evaluation.ema=0.9")
+    resume(federation(2))
+    (folder,) = root.iterdir()
+    assert (folder / "checkpoints" / LAST).read_bytes() == (averaged / "checkpoints" / LAST).read_bytes()
 
 
 def test_a_run_that_ended_before_its_first_checkpoint(serve, resume, federation, root):
