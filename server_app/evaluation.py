@@ -77,7 +77,7 @@ def evaluate_on_clients(
         if node not in asked:
             continue
         try:
-            reports[node] = _read(reply, asked[node], protocol.reported)
+            reports[node] = _read(reply, asked[node], protocol)
         except (KeyError, TypeError, ValueError) as error:
             refused.append(Refusal(asked[node], node, "report", str(error)[:300]))
     refused += [Refusal(asked[node], node, "timeout", "it didn't reply in time") for node in waiting.values()]
@@ -98,16 +98,21 @@ def evaluate_on_clients(
     return line
 
 
-def _read(reply: Message, client: str, metrics: Sequence[str]) -> ScoreReport:
+def _read(reply: Message, client: str, protocol: Protocol) -> ScoreReport:
     if reply.has_error():
         raise ValueError(f"error {reply.error.code}: {last_line(reply.error.reason)}")
-    report = ScoreReport.unpack(reply.content, metrics)
+    report = ScoreReport.unpack(reply.content, protocol.reported)
     if report.client != client:
         raise ValueError(f"it says that it is {report.client!r:.100}")
     if report.code != code_digest():
         raise ValueError(f"it runs other code (digest {report.code:.20}) than the server ({code_digest()})")
+    scored = report.clips if protocol.averaging == "clips" else report.frames
     for whose, sums in report.sums.items():
         for metric, mean in sums.items():
+            if mean.count + mean.left_out > scored:
+                raise ValueError(
+                    f"its {metric} of {whose} counts more {protocol.averaging} than its {scored}"
+                )
             if mean.count and abs(mean.value) > _LARGEST:
                 raise ValueError(f"its {metric} of {whose} is {mean.value:.3g}")
     return report

@@ -17,7 +17,7 @@ class Norms:
     Args:
         factor: The bound in units of the median. Honest updates differ by how much and how hard the data is;
             with equal numbers of steps they stay within a factor of three or so.
-        fewest: No bound before so many norms are known.
+        fewest: No median before so many norms are known.
         memory: Norms that are kept.
         known: Norms of the rounds before, oldest first; for a run that is resumed.
     """
@@ -29,12 +29,14 @@ class Norms:
         self._fewest = fewest
         self._norms = deque(known, maxlen=memory)
 
-    @property
-    def bound(self) -> float:
-        """Largest norm that an update may have; infinite while too few are known, or most are zero."""
-        if len(self._norms) < self._fewest:
-            return math.inf
-        usual = statistics.median(self._norms)
+    def bound(self, usual: float = math.inf) -> float:
+        """Largest norm that an update may have; infinite if most are zero.
+
+        Args:
+            usual: What stands for the median while too few norms are known.
+        """
+        if len(self._norms) >= self._fewest:
+            usual = statistics.median(self._norms)
         return self._factor * usual if usual else math.inf
 
     @property

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from hashlib import sha256
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
@@ -15,6 +14,7 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation import HeldOut
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
+from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
@@ -80,8 +80,6 @@ class Rounds:
         self._norms = norms
         self._counted = dict(counted or {})
         self._average = average
-        place = sha256(str(run_dir.path).encode()).hexdigest()[:8]  # two roots may have runs of one name
-        self._run_name = f"{run_dir.path.name}-{place}"
         self._idle = 0
 
     def gather(self) -> list[str]:
@@ -134,7 +132,7 @@ class Rounds:
             config = ConfigRecord(
                 {
                     **records_of(message.content, ConfigRecord)[keys.CONFIG],
-                    keys.RUN: self._run_name,
+                    keys.RUN: self._run_dir.identity(),
                     keys.COUNTED: self._counted.get(names[node], 0),
                 }
             )
@@ -179,6 +177,7 @@ class Rounds:
             max_loss=settings.screening.max_loss,
             beside=self._strategy.beside,
             lost=[node for node, client in names.items() if client in lost],
+            code=code_digest(),
             norms=self._norms,
         )
         observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
@@ -231,7 +230,8 @@ class Rounds:
                 "kept-model": not learned,
             }
         )
-        observation.stop_if_a_worker_died()
+        if any(member.of for member in cohort):  # a simulation
+            observation.stop_if_a_worker_died()
         self._idle = 0 if learned or lost else self._idle + 1
         if self._idle == min(MOST_IDLE, settings.rounds):
             raise FederationError(
@@ -270,7 +270,11 @@ class Rounds:
         every, last = self._settings.evaluation.clients, server_round == self._settings.rounds
         if every is None or (server_round % every and not last):
             return
-        members = self._members.online()
+        try:
+            members = self._members.online()
+        except FederationError as error:  # what was learned in this round is still to be saved
+            _log.warning("round %d: no client scores the model: %s", server_round, error)
+            return
         arrays, config = self._outgoing(server_round)
         line = evaluate_on_clients(
             self._grid,

@@ -19,6 +19,7 @@ from server_app.norms import Norms
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
 _LONGEST_WORD = 200
 _LONGEST_REASON = 300
+_LONGEST_DIGEST = 40
 _CHUNK = 1 << 16  # elements
 
 
@@ -30,8 +31,8 @@ class Refusal:
         client: Name of the client that was asked.
         node: The node that was asked; 0 where the reply answers nothing that we asked.
         code: The kind of reason: ``unknown``, ``duplicate``, ``error``, ``report``, ``identity``,
-            ``examples``, ``loss``, ``lost``, ``names``, ``dtype``, ``shape``, ``non-finite``, ``norm`` or
-            ``timeout``.
+            ``code``, ``examples``, ``loss``, ``lost``, ``names``, ``dtype``, ``shape``, ``non-finite``,
+            ``norm``, ``timeout`` or ``unsent``.
         reason: One sentence.
     """
 
@@ -56,7 +57,9 @@ class Screening:
         max_loss: Largest loss that a client may report.
         beside: Names of further ArrayRecords that a reply must carry, each in the form of the model.
         lost: Nodes whose upload is lost on purpose, to study how a strategy bears it.
+        code: Digest of the code that a client must run, or None for any.
         norms: What the norm of an update is judged by; it learns the norms of this round when it closes.
+            While it knows too few, the norm of the model itself stands for the usual one.
 
     Attributes:
         refused: Whom was left out so far, and why.
@@ -74,9 +77,17 @@ class Screening:
         max_loss: float = 1e6,
         beside: Collection[str] = (),
         lost: Collection[int] = (),
+        code: str | None = None,
         norms: Norms | None = None,
     ) -> None:
         self._reference = {name: view(array) for name, array in reference.items()}
+        self._size = math.sqrt(
+            math.fsum(
+                float(np.square(array, dtype=np.float64).sum())
+                for array in self._reference.values()
+                if array.dtype.kind == "f"
+            )
+        )
         self._sent = sent
         self._clients = clients
         self._parts = None if parts is None else set(parts)
@@ -84,6 +95,7 @@ class Screening:
         self._max_loss = max_loss
         self._beside = set(beside)
         self._lost = set(lost)
+        self._code = code
         self._history = norms or Norms()
         self._replied: set[int] = set()
         self.refused: list[Refusal] = []
@@ -134,10 +146,9 @@ class Screening:
         for name in self._beside:
             self._check_arrays(records[name])
         self.norms[node] = self._check_arrays(records[keys.ARRAYS])
-        if self.norms[node] > self._history.bound:
+        if self.norms[node] > (bound := self._history.bound(self._size)):
             raise _RefusedError(
-                "norm",
-                f"its update has the norm {self.norms[node]:.3g}, the bound is {self._history.bound:.3g}",
+                "norm", f"its update has the norm {self.norms[node]:.3g}, the bound is {bound:.3g}"
             )
 
     def _check_report(self, reply: Message, client: str) -> None:
@@ -147,6 +158,12 @@ class Screening:
             raise _RefusedError("report", f"its report can't be read: {error!r}") from error
         if report.client != client:
             raise _RefusedError("identity", f"it says that it is {report.client!r}")
+        if self._code is not None and report.code != self._code:
+            raise _RefusedError(
+                "code",
+                f"it runs other code (digest {report.code[:_LONGEST_DIGEST]}) than the server ({self._code});"
+                " restart its SuperNode from the server's version",
+            )
         if not 0 < report.examples <= self._max_examples:
             raise _RefusedError("examples", f"it reports {report.examples} examples")
         if not 0 < report.loss <= self._max_loss:

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fedvsr_core.checkpoints.atomic import write_atomically
-from fedvsr_core.components import build
+from fedvsr_core.components import build, find
 from fedvsr_core.errors import CheckpointError
 from fedvsr_core.models.contract import VideoModel
 
@@ -50,9 +50,9 @@ class ModelFile:
             ConfigurationError: If the settings don't describe a model of this version of the project.
             CheckpointError: If the weights don't fit it.
         """
-        model = build(self.settings)
-        if not isinstance(model, VideoModel):
+        if not issubclass(find(self.settings), VideoModel):  # nothing that a file names is built unseen
             raise CheckpointError(f"the settings must name a video model, got {self.settings}")
+        model: VideoModel = build(self.settings)
         check_fit(self.state, model.state_dict())
         model.load_state_dict(self.state)
         return model.eval()

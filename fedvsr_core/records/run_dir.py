@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
 
 from fedvsr_core.errors import ConfigurationError, FederationError
+
+_ID = ".id"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class RunDir:
             except FileExistsError:
                 continue  # another run started in the same second
             run.checkpoints.mkdir()
+            (run.path / _ID).write_text(f"{run.path.name}-{token_hex(4)}")
             return run
         raise AssertionError("count() doesn't end")
 
@@ -66,6 +70,11 @@ class RunDir:
                 f"a run directory has a {run.journal.name}, but there is none in '{path}'"
             )
         return run
+
+    def identity(self) -> str:
+        """What tells the run from all others, wherever its directory is moved."""
+        file = self.path / _ID
+        return file.read_text() if file.is_file() else self.path.name
 
     @property
     def config(self) -> Path:

@@ -32,6 +32,15 @@ def test_two_runs_of_one_second_get_two_directories(tmp_path: Path) -> None:
     assert names == [f"20260302-013005-fedvsr{suffix}" for suffix in ("", "-2", "-3")]
 
 
+def test_it_is_the_same_run_wherever_it_is(tmp_path: Path) -> None:
+    first, second = (RunDir.create(str(tmp_path / root), ["fedvsr"], NOW) for root in ("a", "b"))
+    assert first.path.name == second.path.name
+    known = first.identity()
+    assert known != second.identity()
+    assert RunDir(first.path.rename(tmp_path / "moved")).identity() == known
+    assert RunDir(tmp_path / "b").identity() == "b"  # made by hand
+
+
 def test_the_time_is_now(tmp_path: Path) -> None:
     before = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     name = RunDir.create(str(tmp_path), ["fedvsr"]).path.name

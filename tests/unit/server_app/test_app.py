@@ -139,10 +139,11 @@ def test_a_run_that_ended_before_its_first_checkpoint(serve, resume, federation,
 def test_a_run_that_fails_says_why_at_its_end(serve, federation, root):
     grid = federation(2)
     grid.spoil[0] = lambda reply: reply.content["about"].update(code="0" * 16) or reply
-    with pytest.raises(errors.FederationError, match="runs other code"):
+    grid.spoil[1] = grid.spoil[0]
+    with pytest.raises(errors.FederationError, match="2 rounds in a row, up to round 2, have had too few"):
         serve(grid)
     (folder,) = root.iterdir()
-    assert "runs other code" in read_journal(folder / "journal.jsonl")[-1]["outcome"]
+    assert "too few sound replies" in read_journal(folder / "journal.jsonl")[-1]["outcome"]
     assert (folder / "summary.md").is_file()
 
 

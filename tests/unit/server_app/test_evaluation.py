@@ -92,6 +92,7 @@ def test_when_clients_score(run, federation, every, rounds):
         (lambda message, reply: Message(Error(0, "no GPU left"), reply_to=message), "no GPU left"),
         (lambda message, reply: set_number(reply, "model-psnr-y-sum", math.nan), "must be a finite number"),
         (lambda message, reply: set_number(reply, "model-psnr-y-sum", 1e12), "its psnr-y of model is 1e"),
+        (lambda message, reply: set_number(reply, "model-psnr-y-count", 99), "counts more clips than its 1"),
         (
             lambda message, reply: set_word(reply, keys.CLIENT, "partition-1"),
             "it says that it is 'partition-1'",
@@ -99,7 +100,7 @@ def test_when_clients_score(run, federation, every, rounds):
         (lambda message, reply: set_word(reply, keys.CODE, "other"), "it runs other code"),
         (lambda message, reply: None, "it didn't reply in time"),
     ],
-    ids=["error", "nan", "huge", "identity", "code", "late"],
+    ids=["error", "nan", "huge", "count", "identity", "code", "late"],
 )
 def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, federation, change, reason):
     grid = federation(2)

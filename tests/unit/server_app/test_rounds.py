@@ -1,6 +1,7 @@
 """Promises: rounds train, aggregate, score and checkpoint; no fault of a client or the process ruins them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -324,7 +325,7 @@ def test_a_sound_round_in_between_goes_on(run):
     assert kept == [True] * (MOST_IDLE - 1) + [False] + [True] * MOST_IDLE
 
 
-def test_other_code_ends_the_run_and_leaves_the_last_checkpoint(run):
+def test_a_client_that_changes_its_code_is_left_out(run):
     one = run()
 
     def foreign(reply):
@@ -333,9 +334,22 @@ def test_other_code_ends_the_run_and_leaves_the_last_checkpoint(run):
         return reply
 
     one.grid.spoil[0] = foreign
-    with pytest.raises(FederationError, match=r"^client 'partition-0' runs other code"):
-        one.go()
-    assert load_round(one.dir.checkpoints / LAST).round == 1
+    first, second = one.go().lines("train")
+    assert first["refused"] == []
+    [refused] = second["refused"]
+    assert (refused["client"], refused["code"]) == ("partition-0", "code")
+    assert "restart its SuperNode" in refused["reason"]
+    assert [row["client"] for row in second["clients"]] == ["partition-1"]
+
+
+def test_no_site_can_end_a_run_by_speaking_of_a_dead_worker(run, monkeypatch):
+    one = run()
+    cohort = Rounds._cohort
+    monkeypatch.setattr(
+        Rounds, "_cohort", lambda self, number: [replace(member, of=None) for member in cohort(self, number)]
+    )
+    one.grid.spoil[0] = answering(lambda reply: Message(Error(0, "ActorDiedError"), reply_to=reply))
+    assert [line["kept-model"] for line in one.go().lines("train")] == [False, False]
 
 
 def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, federation):

@@ -258,6 +258,14 @@ def test_usual_differences_between_clients_pass(make_federation):
         assert len(admitted) == 8
 
 
+def test_before_norms_are_known_the_model_is_the_measure(federation):
+    size = math.hypot(*(float(np.linalg.norm(array)) for array in federation.model.values()))
+    far = {name: array + np.asarray(30 * size, array.dtype) for name, array in federation.model.items()}
+    admitted, screening = screen(federation, [federation.reply(0, arrays=far), federation.reply(1)])
+    assert len(admitted) == 1
+    assert [(one.client, one.code) for one in screening.refused] == [("c0", "norm")]
+
+
 def test_works_for_a_resumed_run(federation):
     giant = federation.reply(0, arrays=federation.arrays(0, 10.0))
     first, _ = screen(federation, [giant], norms=Norms())
