@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from client_app.local_data import local_clips
+from client_app.local_data import local_shots
 from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
-from fedvsr_core.data.loaders import Batches
+from fedvsr_core.data.loaders import Batches, to_float
 from fedvsr_core.seeds import derive
 from tests.unit.server_app.test_rounds import Run
 
@@ -28,7 +28,8 @@ def expected(settings, rule):
     def gradient(w, batch):
         model.load_state_dict({name: torch.from_numpy(w[name]) for name in names})
         model.zero_grad()
-        loss(model(batch[0]), batch[1])[0].backward()
+        low, high = (to_float(clips, torch.device("cpu")) for clips in batch)
+        loss(model(low), high)[0].backward()
         return {name: parameter.grad.numpy().copy() for name, parameter in model.named_parameters()}
 
     def each(function, *models):
@@ -40,9 +41,9 @@ def expected(settings, rule):
     for server_round in (1, 2):
         ys, examples, new = [], [], []
         for k in range(CLIENTS):
-            clips = local_clips(known, {"partition-id": k, "num-partitions": CLIENTS})
+            shots = local_shots(known, {"partition-id": k, "num-partitions": CLIENTS})
             seed = derive(settings.seed, "train", server_round, f"partition-{k}")
-            batches = Batches(clips, settings.training, seed=seed)
+            batches = Batches(shots, settings.training, seed=seed)
             y, total = w, zero
             for batch in batches:
                 g = gradient(y, batch)
