@@ -9,6 +9,7 @@ from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
 from fedvsr_core.config import options
 from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.flower.arrays import to_arrays
 from server_app.strategies.stock import adapted
 from tests.unit.server_app.test_rounds import FAULTS, Run, answering
 
@@ -136,3 +137,45 @@ def test_flowers_and_ours_agree(tiny, federation, tmp_path, server, ours):
     ]
     for name, tensor in weights[0].items():
         np.testing.assert_allclose(tensor, weights[1][name], rtol=0, atol=1e-6)
+
+
+def moved_by_hand(strategy, server_round, delta, memory):
+    """What a server optimiser adds to the model; Reddi et al., algorithm 2, with Flower's bias correction."""
+    m, v = memory
+    if strategy == "fedavgm":  # the pseudo-gradient is -delta, and the step size 1
+        return 0.9 * m + delta, (0.9 * m + delta, v)
+    m = delta if strategy == "fedadagrad" else 0.9 * m + 0.1 * delta
+    v = {
+        "fedadagrad": v + delta**2,
+        "fedadam": 0.99 * v + 0.01 * delta**2,
+        "fedyogi": v - 0.01 * delta**2 * np.sign(v - delta**2),
+    }[strategy]
+    rate = 0.01
+    if strategy == "fedadam":
+        rate *= np.sqrt(1 - 0.99 ** (server_round + 1)) / (1 - 0.9 ** (server_round + 1))
+    return rate * m / (np.sqrt(v) + 1e-3), (m, v)
+
+
+@pytest.mark.parametrize("strategy", ["fedavgm", "fedadam", "fedyogi", "fedadagrad"])
+def test_two_rounds_of_a_server_optimiser_by_hand(tiny, federation, tmp_path, strategy):
+    run = Run(settings_of(tiny, strategy), federation(3), tmp_path / "runs")
+    models, returned = [run.weights()], []
+
+    def spoil(reply):
+        numbers = reply.content["metrics"]
+        returned.append((numbers["num-examples"], to_arrays(reply.content["arrays"])))
+        return reply
+
+    run.grid.spoil = dict.fromkeys(range(3), spoil)
+    run.go()
+    models += [load_round(run.dir.checkpoints / f"round-000{number}.safetensors").state for number in (1, 2)]
+    for name, start in models[0].items():
+        w, memory = start.numpy().astype(np.float64), (0.0, 0.0)
+        for server_round in (1, 2):
+            replies = returned[3 * (server_round - 1) : 3 * server_round]
+            total = sum(examples for examples, _ in replies)
+            mean = sum(examples / total * arrays[name].astype(np.float64) for examples, arrays in replies)
+            move, memory = moved_by_hand(strategy, server_round, mean - w, memory)
+            w = w + move
+            found = models[server_round][name].numpy()
+            np.testing.assert_allclose(found, w, rtol=0, atol=2e-5, err_msg=f"{name}, round {server_round}")
