@@ -1,4 +1,4 @@
-"""Promises: every cell is run; a failed one ends the command with an error, not the others, and may be redone."""
+"""Promises: every cell is run; a failed one ends the command with an error but not the others."""
 
 import json
 import shlex
