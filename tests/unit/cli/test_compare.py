@@ -107,7 +107,7 @@ def test_a_failed_cell_is_told_and_redone(compare):
         ),
         (
             ["--strategies", "fedavg", "--overrides", "rund=3"],
-            "there is no key 'rund'; did you mean 'rounds'?",
+            "there is no key 'rund'; did you mean 'run'?",
         ),
     ],
     ids=lambda value: str(value)[:30],
