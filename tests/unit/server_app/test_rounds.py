@@ -16,7 +16,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.records.journal import Journal, read_journal
 from fedvsr_core.records.run_dir import RunDir
-from server_app.cohort import draw
+from server_app.cohort import draw, lost_uploads
 from server_app.norms import Norms
 from server_app.rounds import MOST_IDLE, Rounds
 from server_app.strategies.fedavg import FedAvg
@@ -418,3 +418,39 @@ def test_what_clients_are_sent(run):
     assert not any("/servers" in str(config) for config in configs)
     assert isinstance(trainings[0].content, RecordDict)
     assert isinstance(trainings[0].content[keys.ARRAYS], ArrayRecord)
+
+
+def test_uploads_are_lost_by_seed_round_and_client_and_more_at_higher_rates():
+    clients = [f"partition-{number}" for number in range(200)]
+    quarter, half, most = (lost_uploads(clients, rate, seed=3, server_round=5) for rate in (0.25, 0.5, 0.75))
+    assert quarter < half < most
+    assert [round(len(lost) / 200, 1) for lost in (quarter, half, most)] == pytest.approx(
+        [0.25, 0.5, 0.75], abs=0.1
+    )
+    assert lost_uploads(reversed(clients), 0.25, seed=3, server_round=5) == quarter
+    assert lost_uploads(clients, 0.25, seed=3, server_round=6) != quarter
+    assert lost_uploads(clients, 0.25, seed=4, server_round=5) != quarter
+    assert lost_uploads(clients, 0.0, seed=3, server_round=5) == set()
+
+
+def test_lost_uploads_are_trained_and_named_and_do_not_end_the_run(run):
+    one = run("cohort.upload_failure=0.75 rounds=6 evaluation.every=9", clients=2).go()
+    lost = [{refused["client"] for refused in line["refused"]} for line in one.lines("train")]
+    names = ("partition-0", "partition-1")
+    assert lost == [lost_uploads(names, 0.75, seed=0, server_round=number) for number in range(1, 7)]
+    assert {refused["code"] for line in one.lines("train") for refused in line["refused"]} == {"lost"}
+    assert any(line["kept-model"] for line in one.lines("train"))
+
+
+def test_scaffold_sends_twice_the_bytes_and_needs_the_variates(run):
+    plain, one = run(strategy="fedavg"), run(strategy="scaffold")
+    one.grid.spoil[1] = lambda reply: reply.content.pop("control-variates") and reply
+    plain.go()
+    one.go()
+    for ours, theirs in zip(one.lines("train"), plain.lines("train"), strict=True):
+        assert ours["bytes-down"] == 2 * theirs["bytes-down"]
+        assert ours["bytes-up"] == 1.5 * theirs["bytes-up"]  # one of the two comes without
+        assert [(refused["client"], refused["code"]) for refused in ours["refused"]] == [
+            ("partition-1", "names")
+        ]
+        assert 0 <= ours["aggregation-seconds"] < ours["seconds"]
