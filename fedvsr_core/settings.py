@@ -36,7 +36,7 @@ class Training(_Section):
         batch: Windows a step.
         window: Frames of a window.
         patch: Height and width of the low-resolution crop, in pixels.
-        clip_norm: Largest norm of the gradient, or None for no limit.
+        clip_norm: Largest norm of the gradients of all that is trained, or None for no limit.
         upload: What it returns: ``weights``, or ``float16`` for their difference from the global model, in
             half the bytes.
         augment: How crops are turned at random: flipped, rotated by 90 degrees, reversed in time.

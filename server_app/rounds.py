@@ -201,12 +201,13 @@ class Rounds:
             self._counted |= {str(row["client"]): server_round for row in observation.clients}
         else:
             self._strategy.load_state(before)
-            _log.warning(
-                "round %d: %d sound replies, but %d needed; the model stays as it was",
-                server_round,
-                len(observation.clients),
-                settings.cohort.min_replies,
-            )
+            if len(observation.clients) < settings.cohort.min_replies:
+                _log.warning(
+                    "round %d: %d sound replies, but %d needed; the model stays as it was",
+                    server_round,
+                    len(observation.clients),
+                    settings.cohort.min_replies,
+                )
         refused = screening.refused + [
             Refusal(
                 names[node],

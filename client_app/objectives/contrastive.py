@@ -13,6 +13,7 @@ from client_app.objectives.plain import Plain, Start
 from fedvsr_core.data.loaders import to_float
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.training.local import LossFunction
 
@@ -37,7 +38,7 @@ class Contrastive(Plain):
         temperature: t; FedSR's is 0.07.
         width: Of the head, hidden and out.
         layer: Name of the layer, such as ``fuse``; None for the first convolution that a forward pass calls
-            and that is trained.
+            and that is trained in every round, thus none of `VideoModel.late_parameters`.
 
     Raises:
         ConfigurationError: If an argument is out of its range.
@@ -55,13 +56,13 @@ class Contrastive(Plain):
         self.temperature = temperature
         self.width = width
         self.layer = layer
-        self._terms: list[Tensor] = []
+        self._terms: list[Tensor] | None = None  # of a forward pass that has begun
 
     _memory: Memory
     _round: int
     _live: nn.Module
     _head: nn.Sequential
-    _hook: RemovableHandle
+    _hooks: list[RemovableHandle]
 
     def begin(self, model: nn.Module, start: Start) -> None:
         """Take head and last local layer from the memory, and watch the layer."""
@@ -79,16 +80,21 @@ class Contrastive(Plain):
             _load(self._head, kept, _HEAD)
             _load(last, kept, _SHALLOW)
         self._head.to(start.device)
-        self._terms.clear()
+        self._terms = None
+
+        def expect(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._terms = []
 
         def watch(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if layer.training and torch.is_grad_enabled():
                 given = inputs[0].detach()
                 with torch.no_grad():
                     theirs, own = before(given), last(given)
-                self._terms.append(self._term(output, theirs, own))
+                term = self._term(output, theirs, own)  # activation checkpointing must compute the same again
+                if self._terms is not None:
+                    self._terms.append(term)
 
-        self._hook = self._live.register_forward_hook(watch)
+        self._hooks = [model.register_forward_pre_hook(expect), self._live.register_forward_hook(watch)]
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The head's."""
@@ -101,14 +107,15 @@ class Contrastive(Plain):
             total, parts = loss(output, target)
             if self._terms:
                 total = total + self.weight * torch.stack(self._terms).mean()
-                self._terms.clear()
+            self._terms = None  # what the layer is called for until the next pass is recomputation
             return total, parts
 
         return with_term
 
     def end(self, model: nn.Module) -> Mapping[str, NamedArrays]:
         """Keep the head and the trained layer; nothing is returned."""
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         self._memory.keep(self._round, _state(self._head, _HEAD) | _state(self._live, _SHALLOW))
         return {}
 
@@ -120,12 +127,14 @@ class Contrastive(Plain):
     def _find(self, model: nn.Module, start: Start) -> tuple[nn.Module, int]:
         """The layer, and the channels of what it returns; one forward pass without gradients tells."""
         called: list[tuple[str, nn.Module, int]] = []
+        late = set(model.late_parameters()) if isinstance(model, VideoModel) else set()
         handles = [
             module.register_forward_hook(
                 lambda layer, _, output, name=name: called.append((name, layer, output.shape[1]))
             )
             for name, module in model.named_modules()
-            if name == self.layer or (self.layer is None and _trained_convolution(module))
+            if name == self.layer
+            or (self.layer is None and _trained_convolution(module) and f"{name}.weight" not in late)
         ]
         low, _ = next(iter(start.batches))
         with torch.no_grad():

@@ -53,9 +53,10 @@ def train(
         batches: Low- and high-resolution clips, (B, T, 3, H, W) and (B, T, 3, sH, sW), as uint8 or as
             float in [0, 1].
         loss: What to minimise.
-        optimiser: Over the parameters of ``model``.
-        adjust: Called between the gradients and the step; may change the gradients.
-        clip_norm: Largest norm of all gradients together, or None.
+        optimiser: Over the parameters of ``model``, and those of the objective.
+        adjust: Called between the gradients and the step; may change the gradients. Not called where a
+            gradient overflowed in float16, since that step is left out.
+        clip_norm: Largest norm of the gradients of all that the optimiser trains together, or None.
         device: Where to compute.
         late: Parameters that don't learn in the first steps.
         frozen_steps: How many steps these are.
@@ -63,6 +64,7 @@ def train(
             is scaled for float16, whose steps are left out when gradients overflow.
     """
     model.train()
+    trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     steps, values = 0, dict[str, list[Tensor]]()
     precision = torch.autocast(device.type, getattr(torch, autocast or "float32"), enabled=bool(autocast))
     scaler = torch.amp.GradScaler(device.type, init_scale=_LOSS_SCALE, enabled=autocast == "float16")
@@ -75,9 +77,10 @@ def train(
         total, parts = loss(output.float() if autocast else output, to_float(high, device))
         scaler.scale(total).backward()
         scaler.unscale_(optimiser)
-        adjust(model)
+        if autocast != "float16" or _finite(trained):
+            adjust(model)
         if clip_norm is not None:
-            clip_grad_norm_(model.parameters(), clip_norm)
+            clip_grad_norm_(trained, clip_norm)
         scaler.step(optimiser)
         scaler.update()
         steps += 1
@@ -85,3 +88,8 @@ def train(
             values.setdefault(name, []).append(value.detach())
     means = {name: float(torch.stack(seen).cpu().double().mean()) for name, seen in values.items()}
     return Outcome(steps=steps, loss=means.pop("", float("nan")), parts=means)
+
+
+def _finite(parameters: Iterable[nn.Parameter]) -> bool:
+    """Whether all gradients are finite; this waits for the device."""
+    return all(bool(one.grad.isfinite().all()) for one in parameters if one.grad is not None)

@@ -44,8 +44,9 @@ class Scaffold(RoundStrategy):
         self._models, self._changes = RunningSums((1.0,)), RunningSums((1.0,))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
-        """Learn N."""
-        self.num_clients = clients
+        """Learn N, unless it was given."""
+        if self.num_clients is None:
+            self.num_clients = clients
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

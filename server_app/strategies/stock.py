@@ -1,5 +1,6 @@
 """Flower's own strategies under our round loop: preconditions, fixed order, the model's form and a state."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -15,6 +16,9 @@ from fedvsr_core.flower.arrays import NamedArrays, record_from_arrays, to_arrays
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.reports import Report
 from server_app.strategies.resumable import ResumableStrategy
+from server_app.strategies.uniform import Uniform
+
+_log = logging.getLogger(__name__)
 
 _FIXED = (flower.DifferentialPrivacyServerSideFixedClipping,)
 _ADAPTIVE = (flower.DifferentialPrivacyServerSideAdaptiveClipping,)
@@ -96,14 +100,21 @@ class Stock(ResumableStrategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Flower's aggregation; (None, None) if there is no reply, or it finds too few.
+        """Flower's aggregation; (None, None) if there are too few replies for what the strategy promises.
 
         Raises:
             AggregationError: If values of the new model are too large to be a network's.
         """
         self.diagnostics = {}
         ordered = sorted(replies, key=lambda reply: Report.unpack(reply.content).client)
-        if not ordered:
+        if len(ordered) < (needed := max(map(_fewest, self._layers()))):
+            _log.warning(
+                "round %d: %s needs at least %d sound replies, got %d; the model stays as it was",
+                server_round,
+                type(self._strategy).__name__,
+                needed,
+                len(ordered),
+            )
             return None, None
         for reply in ordered:
             arrays = records_of(reply.content, ArrayRecord)[keys.ARRAYS]
@@ -219,10 +230,16 @@ def _check(layer: Strategy) -> None:
         raise ConfigurationError(
             f"{name}.train_loss_key must be '{keys.LOSS}', which clients report, got '{layer.train_loss_key}'"
         )
+    if isinstance(layer, (*_FIXED, *_ADAPTIVE)) and not isinstance(layer.strategy, Uniform):
+        raise ConfigurationError(
+            f"{name} must wrap a mean of equal weights, for which its noise is made, got"
+            f" {type(layer.strategy).__name__}; set strategy.server.strategy._target_="
+            f"{Uniform.__module__}.{Uniform.__name__}"
+        )
 
 
 def _fewest(layer: Strategy) -> int:
-    """The smallest cohort that a strategy can do its work with."""
+    """The fewest replies that a strategy can do its work with."""
     if isinstance(layer, flower.Bulyan):
         return 4 * layer.num_malicious_nodes + 3
     if isinstance(layer, flower.MultiKrum):

@@ -1,5 +1,7 @@
 """Promises: every strategy of ``conf/`` runs, leaves faulty clients out, and resumes to the bit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +12,15 @@ from fedvsr_core.components import build
 from fedvsr_core.config import options
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.flower.arrays import to_arrays
-from server_app.strategies.stock import adapted
+from fedvsr_core.models.recurrent import Recurrent
+from server_app.strategies.elementwise import Elementwise
+from server_app.strategies.stock import Stock, adapted
 from tests.unit.server_app.test_rounds import FAULTS, Run, answering
 
 STRATEGIES = options("strategy")
 CLIENTS = {"fedtrimmedavg": 7, "krum": 7, "multikrum": 7, "bulyan": 9}
 """Two more than it takes, for the faulty ones; four for all others."""
+SCAFFOLD = "server_app.strategies.scaffold.Scaffold +strategy.server.strategy.step_size=1.0"
 PRIVATE = ("dp_fixed", "dp_adaptive")
 STATEFUL = ("scaffold", "fedsr", "fedavgm", "fedadam", "fedadagrad", "fedyogi")
 
@@ -51,19 +56,81 @@ def test_two_rounds_with_a_failing_and_a_nan_client(tiny, federation, tmp_path, 
         assert tensor.isfinite().all()
 
 
+@pytest.fixture
+def late(monkeypatch):
+    """The first convolution that a forward pass calls is one that may start to learn later."""
+    monkeypatch.setattr(Recurrent, "late", ("forwards.enter",))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_frozen_part_begins_to_learn_in_mid_run(tiny, federation, tmp_path, late, strategy):
+    clients = CLIENTS.get(strategy, 4)
+    settings = settings_of(tiny, strategy, "rounds=3 flow.frozen_steps=1", clients)
+    run = Run(settings, federation(clients), tmp_path / "whole").go()
+    assert [line["refused"] for line in run.lines("train")] == [[]] * 3
+    assert not any(line["kept-model"] for line in run.lines("train"))
+    bytes_down = [line["bytes-down"] for line in run.lines("train")]
+    assert bytes_down[0] < bytes_down[1] == bytes_down[2]
+    start = Run(settings, federation(clients), tmp_path / "start").weights()
+    assert (run.weights()["forwards.enter.weight"] != start["forwards.enter.weight"]).any()
+
+
+@pytest.mark.parametrize("strategy", STATEFUL)
+def test_a_run_resumes_where_a_frozen_part_begins_to_learn(tiny, federation, tmp_path, late, strategy):
+    settings = settings_of(tiny, strategy, "rounds=3 flow.frozen_steps=1")
+    whole = Run(settings, federation(4), tmp_path / "whole").go()
+    broken = Run(settings, federation(4), tmp_path / "broken")
+    broken.grid.spoil[3] = interrupted_after(broken, 1)
+    with pytest.raises(KeyboardInterrupt):
+        broken.go()
+    assert load_round(broken.dir.checkpoints / LAST).round == 1
+    resumed = broken.resume(federation(4, first_node=900))
+    kept, expected = (load_round(run.dir.checkpoints / LAST) for run in (resumed, whole))
+    for name, tensor in expected.state.items():
+        assert torch.equal(kept.state[name], tensor), name
+    assert kept.strategy_state.keys() == expected.strategy_state.keys()
+    for name, array in expected.strategy_state.items():
+        np.testing.assert_array_equal(kept.strategy_state[name], array)
+
+
+@pytest.mark.parametrize("strategy", ["multikrum", "fedtrimmedavg"])
+def test_too_few_replies_for_the_promise_leave_the_model(tiny, federation, tmp_path, caplog, strategy):
+    # 5 clients are enough to bear one liar; of the 3 that are left when two fail, he would be one.
+    run = Run(settings_of(tiny, strategy, clients=5), federation(5), tmp_path / "runs")
+    before = run.weights()
+    run.grid.spoil = dict.fromkeys((0, 1), answering(FAULTS["error"]))
+    with pytest.raises(FederationError, match="2 rounds in a row"):
+        run.go()
+    assert [line["kept-model"] for line in run.lines("train")] == [True, True]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in run.weights().items())
+    assert "needs at least 5 sound replies, got 3; the model stays as it was" in caplog.text
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_head_says_whether_all_updates_are_in_memory(tiny, strategy):
+    server = adapted(build(tiny("", strategy).strategy.server, num_rounds=2))
+    said = "# Keeps all updates of a round in memory.\n" in Path(f"conf/strategy/{strategy}.yaml").read_text()
+    assert said == isinstance(server, Stock | Elementwise)
+
+
+def interrupted_after(run, done):
+    """What stops a run when so many rounds are done and one client of the next has replied."""
+
+    def stop(reply):
+        if len(run.lines("train")) == done:
+            raise KeyboardInterrupt
+        return reply
+
+    return stop
+
+
 @pytest.mark.parametrize("strategy", STATEFUL)
 def test_a_stateful_strategy_resumes_to_the_bit(tiny, federation, tmp_path, strategy):
     settings = settings_of(tiny, strategy, "rounds=3 cohort.upload_failure=0.3")
     whole = Run(settings, federation(4), tmp_path / "whole").go()
     assert any(one["code"] == "lost" for line in whole.lines("train") for one in line["refused"])
     broken = Run(settings, federation(4), tmp_path / "broken")
-
-    def stop(reply):
-        if len(broken.lines("train")) == 2:
-            raise KeyboardInterrupt
-        return reply
-
-    broken.grid.spoil[3] = stop
+    broken.grid.spoil[3] = interrupted_after(broken, 2)
     with pytest.raises(KeyboardInterrupt):
         broken.go()
     assert load_round(broken.dir.checkpoints / LAST).round == 2
@@ -101,6 +168,18 @@ def test_noise_is_that_for_the_replies_that_count(tiny, federation, tmp_path, mo
         ("qfedavg", 4, "strategy.server.train_loss_key=train_loss", r"train_loss_key must be 'loss'"),
         ("fedadam", 4, "+strategy.server.fraction_train=0.5", r"fraction_train must be 1, got 0.5"),
         ("fedavg", 4, "strategy.server._target_=flwr.serverapp.strategy.FedXgbCyclic", r"it combines trees"),
+        *(
+            ("dp_fixed", 10, f"strategy.server.strategy._target_={inner}", sentence)
+            for inner, sentence in (
+                (
+                    "server_app.strategies.fedavg.FedAvg",
+                    r"must wrap a mean of equal weights.* got FedAvg; set",
+                ),
+                ("flwr.serverapp.strategy.FedAvg", r"must wrap a mean of equal weights.* got FedAvg; set"),
+                ("server_app.strategies.elementwise.FedMedian", r"got FedMedian; set .*uniform.Uniform"),
+            )
+        ),
+        ("dp_adaptive", 10, f"strategy.server.strategy._target_={SCAFFOLD}", r"got Scaffold; set"),
     ],
     ids=lambda value: str(value)[:20],
 )

@@ -9,6 +9,7 @@ import torch
 from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 
 from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
+from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation import HeldOut, protocol_of
@@ -27,10 +28,9 @@ class Run:
     """A run of tiny rounds with all its parts at hand."""
 
     def __init__(self, settings, grid, root, *, strategy=None, path=None):
-        torch.manual_seed(settings.seed)
         self.settings = settings
         self.grid = grid
-        self.model = build(settings.model)
+        self.model = initial_model(settings)
         self.strategy = strategy or adapted(build(settings.strategy.server, num_rounds=settings.rounds))
         held_out = HeldOut(
             build(settings.data).held_out(),

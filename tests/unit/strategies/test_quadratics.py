@@ -104,6 +104,12 @@ def test_scaffold_reaches_the_optimum_with_many_steps(trio, tmp_path, option):
     assert strategy.state()["w"] == pytest.approx(0, abs=1e-9)
 
 
+def test_scaffold_keeps_the_number_of_clients_that_it_was_told():
+    strategy = Scaffold(step_size=1.0, num_clients=9)
+    strategy.prepare(clients=3, cohort=3)
+    assert strategy.num_clients == 9
+
+
 def test_scaffold_reaches_it_though_not_all_take_part(trio, tmp_path):
     strategy = Scaffold(step_size=1.0)
     strategy.prepare(clients=3, cohort=2)

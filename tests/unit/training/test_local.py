@@ -65,6 +65,22 @@ def test_the_adjustment_sees_the_model_in_every_step():
     assert seen == [model] * 3
 
 
+def test_the_limit_is_that_of_all_that_is_trained():
+    # Gradients 4 of the weight and 3 of a parameter beside the model have the norm 5; cut to 1: 0.8 and 0.6.
+    model, beside = Point(), nn.Parameter(torch.tensor(0.0))
+
+    def loss(output, target):
+        total, parts = squares(output, target)
+        return total + 3 * beside, parts
+
+    optimiser = torch.optim.SGD([model.weight, beside], lr=1.0)
+    train(
+        model, [batch(1.0, 0.0)], loss=loss, optimiser=optimiser, adjust=lambda model: None, clip_norm=1.0,
+        device=CPU,
+    )  # fmt: skip
+    assert (model.weight.item(), beside.item()) == pytest.approx((1 - 0.8, -0.6), abs=1e-5)
+
+
 def test_a_gradient_below_the_limit_stays():
     model = Point()
     run(model, [batch(1.0, 0.0)], clip_norm=4.5)
@@ -153,3 +169,17 @@ def test_the_network_computes_in_lower_precision_and_the_loss_does_not(precision
     assert seen == [getattr(torch, precision), torch.float32] * 2
     assert network.weight.dtype == torch.float32
     assert network.weight.item() == 0.25  # as by hand: these numbers are exact, scaled or not
+
+
+def test_an_objective_sees_no_gradient_that_overflowed():
+    # 2 w^2 times the scale of 1024 overflows float16 in the gradient of the output for a target of 1e4.
+    network, seen = nn.Conv3d(1, 1, 1, bias=False), []
+    nn.init.ones_(network.weight)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.125)
+    train(
+        network, [batch(1.0, 1e4), batch(1.0, 0.0)], loss=squares, optimiser=optimiser,
+        adjust=lambda model: seen.append(model.weight.grad.item()), clip_norm=None, device=CPU,
+        autocast="float16",
+    )  # fmt: skip
+    assert seen == [4.0]  # the gradient of the second step, at a weight that the first one left
+    assert network.weight.item() == 0.5

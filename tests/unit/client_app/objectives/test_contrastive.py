@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as F
 from flwr.app import RecordDict
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from client_app.memory import Memory
 from client_app.objectives.contrastive import Contrastive
 from client_app.objectives.plain import Start
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.training.local import train
 
 LOW = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -35,10 +38,10 @@ def plain_loss(output, target):
 
 @pytest.fixture
 def begin(tmp_path):
-    def make(model, *, server_round=1, counted=0, layer=None, weight=0.1):
+    def make(model, *, server_round=1, counted=0, layer=None, weight=0.1, low=LOW):
+        batches = [(low, torch.zeros(1))]
         objective = Contrastive(weight=weight, temperature=0.07, width=5, layer=layer)
         memory = Memory(RecordDict(), tmp_path / "memory", counted)
-        batches = [(LOW, torch.zeros(1))]
         objective.begin(model, Start(server_round, {}, memory, batches, plain_loss, torch.device("cpu"), 3))
         return objective
 
@@ -111,6 +114,60 @@ def test_all_clients_start_with_one_head(begin, network):
 def test_the_layer_is_the_first_that_is_trained_or_the_one_named(begin, network):
     assert begin(network)._live is network.shallow
     assert begin(network, layer="deep")._live is network.deep
+
+
+class WithFlow(VideoModel):
+    """Calls a part that may start to learn later before the others."""
+
+    scale, late = 1, ("flow",)
+
+    def __init__(self):
+        super().__init__()
+        self.flow = nn.Conv2d(3, 7, 1)
+        self.shallow = nn.Conv2d(7, 3, 1)
+
+    def restore(self, low):
+        return self.shallow(self.flow(low.flatten(0, 1))).view(low.shape)
+
+
+def test_the_layer_stays_when_a_flow_network_begins_to_learn(begin):
+    model = WithFlow()
+    model.flow.requires_grad_(False)
+    first = begin(model, low=LOW[None])
+    assert first._live is model.shallow
+    first.end(model)
+    model.flow.requires_grad_(True)
+    second = begin(model, server_round=2, counted=1, low=LOW[None])
+    assert second._live is model.shallow
+
+
+class Checkpointed(Network):
+    """Forgets what the layer returns, and computes it again for the gradient."""
+
+    def forward(self, low):
+        return self.deep(checkpoint(lambda x: F.relu(self.shallow(self.frozen(x))), low, use_reentrant=False))
+
+
+def test_recomputation_changes_nothing(begin, tmp_path):
+    weights = []
+    for kind in (Network, Checkpointed):
+        torch.manual_seed(1)
+        model = kind()
+        first = begin(model)
+        with torch.no_grad():
+            model.shallow.weight += 0.3 * torch.randn(4, 3, 3, 3)
+            first.end(model)
+            model.shallow.weight -= 0.3 * torch.randn(4, 3, 3, 3)
+        objective = begin(model, server_round=2, counted=1, weight=5.0)
+        train(
+            model, [(LOW, LOW)] * 3, loss=objective.loss(plain_loss), adjust=objective.adjust, clip_norm=None,
+            optimiser=torch.optim.SGD([*model.parameters(), *objective.parameters()], lr=0.1),
+            device=torch.device("cpu"),
+        )  # fmt: skip
+        objective.end(model)
+        weights.append([*model.parameters(), *objective.parameters()])
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_an_unknown_layer_is_refused(begin, network):
