@@ -5,10 +5,9 @@ from functools import lru_cache
 
 import torch
 
-from client_app.local_data import SITE_DATA, NodeConfig
+from client_app.local_data import NodeConfig, site_data
 from fedvsr_core.components import build
 from fedvsr_core.data.shots import Shot
-from fedvsr_core.errors import DataError
 from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.settings import ClientSettings
@@ -29,7 +28,7 @@ def own_held_out(settings: ClientSettings, node_config: NodeConfig, device: torc
         The clips, or None if this node has none.
 
     Raises:
-        DataError: If the folder holds none, or is also the one to train on.
+        DataError: If the folder holds none, or overlaps with the one to train on.
     """
     chosen = (keys.DATA_DIR, keys.HELD_OUT_DIR, keys.PARTITION_ID, keys.NUM_PARTITIONS)
     where = tuple((key, str(node_config[key])) for key in chosen if key in node_config)
@@ -55,13 +54,8 @@ def _prepare(settings: str, where: tuple[tuple[str, str], ...], device: torch.de
 def _shots(settings: ClientSettings, where: Mapping[str, str]) -> list[Shot]:
     if folder := where.get(keys.DATA_DIR):
         held_out = where.get(keys.HELD_OUT_DIR)
-        if held_out == folder:
-            raise DataError(
-                f"'{keys.HELD_OUT_DIR}' must be another folder than '{keys.DATA_DIR}', got '{folder}' twice"
-            )
         if not held_out:
             return []
-        where_it_is = {"folder": held_out, "held_out_folder": held_out}
-        return list(build({**SITE_DATA, **where_it_is, "scale": settings.degradation["scale"]}).held_out())
+        return list(build(site_data(folder, held_out, settings.degradation["scale"])).held_out())
     index, count = int(where[keys.PARTITION_ID]), int(where[keys.NUM_PARTITIONS])
     return list(build(settings.data).held_out())[index::count]

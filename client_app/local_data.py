@@ -17,15 +17,9 @@ from fedvsr_core.settings import ClientSettings
 
 NodeConfig = Mapping[str, object]
 
-SITE_DATA = {
-    "_target_": "fedvsr_core.data.layouts.detect.Folders",
-    "held_out_folder": None,
-    "max_frames": 300,
-}
-"""How a site's data folder is read, but for the folder itself and the scale."""
-
-
 _MEMORY_MB = 2048
+_MAX_FRAMES = 300
+"""Frames that a site takes of each of its videos."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +37,17 @@ def client_name(node_config: NodeConfig) -> str:
         f"the node configuration must name the '{keys.SITE}', got {sorted(node_config) or 'nothing'}; start"
         f' the SuperNode with --node-config \'site="north" data-dir="/path/to/videos"\''
     )
+
+
+def site_data(folder: str, held_out: str | None, scale: int) -> dict[str, object]:
+    """How a site's folders to train on and to score on are read: settings of `Folders`."""
+    return {
+        "_target_": "fedvsr_core.data.layouts.detect.Folders",
+        "folder": folder,
+        "held_out_folder": held_out,
+        "max_frames": _MAX_FRAMES,
+        "scale": scale,
+    }
 
 
 def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
@@ -81,7 +86,8 @@ def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]
 
 def _shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
     if folder := node_config.get(keys.DATA_DIR):
-        own = {**SITE_DATA, "folder": str(folder), "scale": settings.degradation["scale"]}
+        held_out = node_config.get(keys.HELD_OUT_DIR)
+        own = site_data(str(folder), str(held_out) if held_out else None, settings.degradation["scale"])
         return _divided(json.dumps(own), None, 0, 1)
     try:
         index, count = (int(str(node_config[key])) for key in (keys.PARTITION_ID, keys.NUM_PARTITIONS))

@@ -1,6 +1,7 @@
 """Scores of a model on clips that no client trains on, beside those of bicubic interpolation."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,12 +18,28 @@ from fedvsr_core.metrics.average import Mean, dataset_means, plain
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.metrics.suite import Suite, Values
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.records.crops import Sample
 from fedvsr_core.scoring import Restore, Video, score_video
 from fedvsr_core.settings import ClientSettings, Settings
 
 Scores = dict[str, Any]
 """Means over clips by metric (such as ``psnr-y``), and under ``clips`` the same for each clip."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame of a held-out clip, three times; all of shape (H, W, 3), uint8 RGB.
+
+    Attributes:
+        name: The clip.
+        bicubic: Upscaled by bicubic interpolation.
+        ours: Upscaled by the model.
+        truth: The ground truth.
+    """
+
+    name: str
+    bicubic: Frames
+    ours: Frames
+    truth: Frames
 
 
 class HeldOut:

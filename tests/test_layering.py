@@ -178,3 +178,8 @@ def test_importing_one_model_imports_no_other(tmp_path):
         check=True,
     )
     assert set(done.stdout.split()) == {"fedvsr_core.models.recurrent", "fedvsr_core.models.contract"}
+
+
+def test_clients_do_not_load_what_draws():
+    code = "import client_app.app, sys; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -39,6 +39,9 @@ class Cut:
     pixels: Pixels
     box: Box
 
+    def __hash__(self) -> int:
+        return hash((self.pixels, *((one.start, one.stop) for one in self.box)))  # slices have none
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(T, H, W, 3)."""

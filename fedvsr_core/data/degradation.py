@@ -1,11 +1,11 @@
 """Making low-resolution frames: MATLAB's bicubic resizing and the two published Gaussian blurs."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
-from fedvsr_core.data.clips import ALL, Box, Clip, Frames, Pixels
+from fedvsr_core.data.clips import ALL, Box, Frames, Pixels
 from fedvsr_core.data.resampling import FloatArray, Taps, mirrored, reflected, resample
 from fedvsr_core.errors import ShapeError
 
@@ -138,13 +138,6 @@ class GaussianBlur:
     def __call__(self, frames: Frames, place: Place | None = None) -> Frames:
         """Degrade frames (..., 4H, 4W, 3) to (..., H, W, 3), uint8."""
         return (bd12 if self.taps == 12 else bd13)(frames, self.scale, self.device)
-
-
-def with_low(clip: Clip, degradation: Degradation) -> Clip:
-    """The clip together with its degraded frames; a clip that has them already stays as it is."""
-    if clip.low is not None:
-        return clip
-    return replace(clip, low=MadeLow(clip.high, degradation, clip.name)[ALL])
 
 
 def modcrop(frames: Frames, scale: int) -> Frames:

@@ -149,10 +149,11 @@ class Batches:
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         """The windows in the order of an epoch; the last one asked for is remembered."""
-        if self._epoch is None or self._epoch[0] != epoch:
+        known = self._epoch  # read once: other threads replace it
+        if known is None or known[0] != epoch:
             rng = np.random.default_rng(derive(self.seed, "epoch", epoch))
-            self._epoch = epoch, rng.permutation(self.num_windows)
-        return self._epoch[1]
+            self._epoch = known = epoch, rng.permutation(self.num_windows)
+        return known[1]
 
 
 def to_float(batch: Tensor, device: torch.device) -> Tensor:

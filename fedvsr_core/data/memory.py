@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class FrameMemory:
         self._kept: OrderedDict[Pixels, Frames] = OrderedDict()
         self._size = 0
         self._lock = Lock()
+        self._turns: WeakValueDictionary[Pixels, Lock] = WeakValueDictionary()
 
     def keep(self, pixels: Pixels) -> Pixels:
         """The same pixels, decoded whole when they are first sliced and remembered from then on.
@@ -44,16 +46,18 @@ class FrameMemory:
     def get(self, pixels: Pixels) -> Frames:
         """All frames of these pixels; forgets what wasn't used for longest to make room."""
         with self._lock:
-            if pixels in self._kept:
-                self._kept.move_to_end(pixels)
-                return self._kept[pixels]
-        found = pixels[ALL]
-        with self._lock:
-            if pixels not in self._kept:
+            turn = self._turns.setdefault(pixels, Lock())
+        with turn:  # of the threads that want the same, one decodes
+            with self._lock:
+                if pixels in self._kept:
+                    self._kept.move_to_end(pixels)
+                    return self._kept[pixels]
+            found = pixels[ALL]
+            with self._lock:
                 self._kept[pixels] = found
                 self._size += found.nbytes
-            while self._size > self.limit:
-                self._size -= self._kept.popitem(last=False)[1].nbytes
+                while self._size > self.limit:
+                    self._size -= self._kept.popitem(last=False)[1].nbytes
         return found
 
 

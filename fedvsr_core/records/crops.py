@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ShapeError
+from fedvsr_core.evaluation import Sample
 from fedvsr_core.metrics.psnr import psnr
 
 Frame = npt.NDArray[np.uint8]
@@ -22,23 +22,6 @@ SHOWN = 320  # pixels of the sheet that a crop takes, a multiple of CROP
 _GAP, _CAPTION, _DPI = 12, 26, 100  # pixels, pixels, pixels an inch
 TRUTH = "ground truth"
 _DETAIL = 9  # pixels, height and width of the window whose contrast counts as detail
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One frame of a held-out clip, three times; all of shape (H, W, 3), uint8 RGB.
-
-    Attributes:
-        name: The clip.
-        bicubic: Upscaled by bicubic interpolation.
-        ours: Upscaled by the model.
-        truth: The ground truth.
-    """
-
-    name: str
-    bicubic: Frame
-    ours: Frame
-    truth: Frame
 
 
 def draw_crops(samples: Sequence[Sample], path: Path) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from fedvsr_core.checkpoints.atomic import write_atomically
-from fedvsr_core.records.crops import Sample, draw_crops
+from fedvsr_core.evaluation import Sample
+from fedvsr_core.records.crops import draw_crops
 from fedvsr_core.records.journal import read_journal
 from fedvsr_core.records.plots import plot_losses, plot_psnr, plot_weights
 from fedvsr_core.records.run_dir import RunDir

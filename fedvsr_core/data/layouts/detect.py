@@ -20,12 +20,22 @@ class Split:
         to_train: Its clips to train on are taken.
         held_out_folder: Folder to score on: its held-out clips if its layout has some, else all of them.
             None takes the held-out clips of ``to_train``.
+        max_frames: Frames taken of each of your own clips in that folder at most, from its start; None takes
+            all. They are decoded together.
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
+
+    Raises:
+        DataError: If the folder to score on is the one to train on, or one of them lies in the other.
     """
 
-    def __init__(self, *, to_train: Dataset, held_out_folder: str | None, scale: int) -> None:
+    def __init__(
+        self, *, to_train: Dataset, held_out_folder: str | None, max_frames: int | None, scale: int
+    ) -> None:
+        if held_out_folder is not None and isinstance(to_train, Layout | ClipStore):
+            _check_apart(to_train.folder, Path(held_out_folder))
         self.to_train = to_train
         self.held_out_folder = held_out_folder
+        self.max_frames = max_frames
         self.scale = scale
 
     def train(self) -> list[Shot]:
@@ -36,7 +46,7 @@ class Split:
         """The clips to score on; raises as `train`."""
         if self.held_out_folder is None:
             return self.to_train.held_out()
-        found = detect(self.held_out_folder, scale=self.scale)
+        found = detect(self.held_out_folder, scale=self.scale, max_frames=self.max_frames)
         return found.held_out() or found.train()
 
 
@@ -47,7 +57,8 @@ class Folders:
         folder: Folder to train on.
         held_out_folder: Folder to score on: its held-out clips if its layout has some, else all of them.
             None takes the held-out clips of ``folder``.
-        max_frames: Frames taken of each clip of your own at most, from its start; None takes all.
+        max_frames: Frames taken of each clip of your own at most, from its start, to train and to score on;
+            None takes all.
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
     """
 
@@ -60,7 +71,11 @@ class Folders:
         self.scale = scale
 
     def train(self) -> list[Shot]:
-        """The clips of the folder; raises DataError if it is missing, or holds nothing that can be used."""
+        """The clips of the folder.
+
+        Raises:
+            DataError: If it is missing, holds nothing that can be used, or overlaps with the other folder.
+        """
         return self._split().train()
 
     def held_out(self) -> list[Shot]:
@@ -69,7 +84,22 @@ class Folders:
 
     def _split(self) -> Split:
         to_train = detect(self.folder, scale=self.scale, max_frames=self.max_frames)
-        return Split(to_train=to_train, held_out_folder=self.held_out_folder, scale=self.scale)
+        return Split(
+            to_train=to_train,
+            held_out_folder=self.held_out_folder,
+            max_frames=self.max_frames,
+            scale=self.scale,
+        )
+
+
+def _check_apart(folder: Path, held_out: Path) -> None:
+    """Refuse folders that overlap: they are searched with all folders under them."""
+    one, other = (path.expanduser().resolve() for path in (folder, held_out))
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise DataError(
+            f"the held-out folder must lie apart from the folder to train on, got '{held_out}' and"
+            f" '{folder}'; move one of them, so that nobody trains on what is scored"
+        )
 
 
 def detect(folder: str, *, scale: int, max_frames: int | None = None) -> Layout | ClipStore:

@@ -6,6 +6,7 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
 from client_app.app import app
 from client_app.held_out import own_held_out
+from client_app.local_data import local_shots
 from fedvsr_core.components import build
 from fedvsr_core.config import compose
 from fedvsr_core.errors import DataError
@@ -73,7 +74,17 @@ def test_a_sites_own_folder(settings, context, site):
     assert without.clips == 0
 
 
-def test_what_is_trained_on_is_not_held_out(settings, site):
-    folder = str(site / "train")
-    with pytest.raises(DataError, match="'held-out-dir' must be another folder than 'data-dir'"):
-        own_held_out(settings, {"data-dir": folder, "held-out-dir": folder}, CPU)
+@pytest.mark.parametrize(
+    ("train", "held_out"), [("train", "train/../train/"), (".", "held-out"), ("held-out/one", "held-out")]
+)
+def test_what_is_trained_on_is_not_held_out(settings, site, train, held_out):
+    node = {"data-dir": f"{site}/{train}", "held-out-dir": f"{site}/{held_out}"}
+    for use in (lambda: own_held_out(settings, node, CPU), lambda: local_shots(settings, node)):
+        with pytest.raises(DataError, match="the held-out folder must lie apart from the folder to train on"):
+            use()
+
+
+def test_a_site_takes_few_frames_of_held_out_videos(settings, site, monkeypatch):
+    monkeypatch.setattr("client_app.local_data._MAX_FRAMES", 3)
+    node = {"data-dir": str(site / "train"), "held-out-dir": str(site / "held-out"), "site": "few"}
+    assert own_held_out(settings, node, CPU).frames == 2 * 3

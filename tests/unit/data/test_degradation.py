@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fedvsr_core.data.clips import Clip
-from fedvsr_core.data.degradation import Bicubic, bd12, bd13, bicubic_down, bicubic_up, modcrop, with_low
+from fedvsr_core.data.degradation import bd12, bd13, bicubic_down, bicubic_up, modcrop
 from fedvsr_core.errors import ShapeError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics"
@@ -117,12 +116,6 @@ def test_modcrop_is_a_view_without_the_last_rows_and_columns(golden):
     cropped = modcrop(frame, 4)
     assert cropped.shape == (96, 128, 3)
     assert np.shares_memory(cropped, frame)
-
-
-def test_yaml_class_and_with_low():
-    clip = Clip("a", np.zeros((2, 8, 12, 3), np.uint8))
-    assert with_low(clip, Bicubic(scale=4)).low.shape == (2, 2, 3, 3)
-    assert clip.low is None
 
 
 @pytest.mark.parametrize(

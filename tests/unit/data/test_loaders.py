@@ -217,3 +217,21 @@ def test_ahead_passes_errors_on_and_stops():
 def test_refuses(clips, message):
     with pytest.raises(DataError, match=message):
         Batches(clips, TRAINING, seed=0)
+
+
+def test_threads_take_the_order_of_the_epoch_they_asked_for():
+    twice = TRAINING.model_copy(update={"epochs": 2.0})
+    batches = Batches([clip(frames=40)], twice, seed=1)
+    expected = [batches.draw(index) for index in range(2 * batches.num_windows)]
+    orders = batches._order(0), batches._order(1)
+
+    class Racing(Batches):
+        """Another thread asks for the other epoch whenever one was put away."""
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name == "_epoch" and value is not None:
+                super().__setattr__(name, (1 - value[0], orders[1 - value[0]]))
+
+    racing = Racing([clip(frames=40)], twice, seed=1)
+    assert [racing.draw(index) for index in range(len(expected))] == expected

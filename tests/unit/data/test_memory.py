@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 
@@ -78,6 +79,18 @@ def test_threads_do_not_upset_it():
         for found in pool.map(lambda number: memory.keep(clips[number % 5])[ALL], range(200)):
             np.testing.assert_array_equal(found, PIXELS)
     assert memory._size == sum(frames.nbytes for frames in memory._kept.values()) <= memory.limit
+
+
+def test_threads_that_want_the_same_decode_it_once():
+    class Slow(Counted):
+        def __getitem__(self, box):
+            Event().wait(0.05)
+            return super().__getitem__(box)
+
+    memory, pixels = FrameMemory(SIZE), Slow("a")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: memory.keep(pixels)[ALL], range(4)))
+    assert len(pixels.decoded) == 1
 
 
 def test_what_needs_no_decoding_stays_as_it_is(tmp_path):

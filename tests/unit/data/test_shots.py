@@ -39,6 +39,12 @@ def test_cuts_are_views():
     np.testing.assert_array_equal(shot.high[1:2, 1:3, :2], PIXELS[2:3, 1:3, 4:6])
 
 
+def test_equal_cuts_count_once():
+    pixels = Untouchable()
+    one, same, other = (Shot("a", pixels).between(*frames).high for frames in ((1, 3), (1, 3), (0, 3)))
+    assert len({one, same, other}) == 2
+
+
 def test_whole_cuts_keep_the_name():
     shot = Shot("a", Untouchable())
     assert shot.between(0, 4) is shot

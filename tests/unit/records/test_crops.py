@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvsr_core.errors import ShapeError
+from fedvsr_core.evaluation import Sample
 from fedvsr_core.records import crops
-from fedvsr_core.records.crops import CROP, SHOWN, Frame, Sample, draw_crops, most_detailed
+from fedvsr_core.records.crops import CROP, SHOWN, Frame, draw_crops, most_detailed
 
 
 def noise(height: int, width: int, seed: int = 0) -> Frame:

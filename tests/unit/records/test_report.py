@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fedvsr_core.records.crops import Sample
+from fedvsr_core.evaluation import Sample
 from fedvsr_core.records.journal import Journal
 from fedvsr_core.records.report import write_report
 from fedvsr_core.records.run_dir import RunDir

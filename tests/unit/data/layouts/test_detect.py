@@ -145,7 +145,22 @@ def test_held_out_clips_of_another_folder(fake):
     assert Folders(**other, held_out_folder=None).held_out() == []
     assert names(Folders(**other, held_out_folder=vid4).held_out()) == ["calendar", "city", "foliage", "walk"]
     assert names(Folders(**other, held_out_folder=reds).held_out()) == ["000", "011"]
-    assert len(Folders(**other, held_out_folder=videos).held_out()) == 4
+    others = Folders(**other | {"folder": vid4}, held_out_folder=videos).held_out()
+    assert [shot.frames for shot in others] == [3] * 4
     assert {shot.frames for shot in Folders(**other, held_out_folder=None).train()} == {3}
     made = Synthetic(scale=4, clips=1, held_out_clips=1, frames=2, height=4, width=4, seed=0)
-    assert names(Split(to_train=made, held_out_folder=None, scale=4).held_out()) == ["synthetic/held-out-001"]
+    assert names(Split(to_train=made, held_out_folder=None, max_frames=None, scale=4).held_out()) == [
+        "synthetic/held-out-001"
+    ]
+
+
+def test_nobody_trains_on_what_is_scored(fake, tmp_path):
+    videos = fake("videos")
+    (tmp_path / "link").symlink_to(videos)
+    for held_out in (videos, tmp_path, tmp_path / "link", videos / "inside"):
+        folders = Folders(folder=str(videos), held_out_folder=str(held_out), max_frames=None, scale=4)
+        for clips in (folders.train, folders.held_out):
+            with pytest.raises(
+                DataError, match=r"must lie apart from the folder to train on, got .*move one"
+            ):
+                clips()
