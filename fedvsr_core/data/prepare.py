@@ -122,6 +122,8 @@ def _prepare_one(shot: Shot, held_out: bool, number: int, store: Path, how: Prep
     if (home / CLIP).is_file():
         known = json.loads((home / CLIP).read_text())
         if known["fingerprint"] == print_of_it and known["held-out"] == held_out:
+            if known["number"] != number:  # the order of the source has changed
+                write_atomically(home / CLIP, json.dumps({**known, "number": number}).encode())
             sizes = [facts["size"][0] for facts in known["shots"]]
             return Prepared(shot.name, sizes, known["left-out"], fresh=False)
     try:

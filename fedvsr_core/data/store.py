@@ -98,6 +98,11 @@ class ClipStore:
 
     def _shots(self, *, held_out: bool) -> list[Shot]:
         about = _read(self.folder / STORE)
+        if about.get("version") != VERSION:
+            raise DataError(
+                f"the clip store '{self.folder}' has version {about.get('version')}, expected {VERSION};"
+                " prepare another one"
+            )
         if about.get("scale") != self.scale:
             raise DataError(
                 f"the clip store '{self.folder}' was made for scale {about.get('scale')}, but"

@@ -41,7 +41,7 @@ class Entry:
 
 
 def open_entry(
-    entry: Entry, *, scale: int, max_frames: int | None = None, fps: float | None = None
+    entry: Entry, *, scale: int, max_frames: int | None = None, fps: float | None = None, every: bool = False
 ) -> list[Shot]:
     """Look at an entry without decoding more than needed.
 
@@ -50,6 +50,7 @@ def open_entry(
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
         max_frames: Frames to take at most, from the start; None takes all.
         fps: Frames a second to take of a video file; None takes every frame.
+        every: Whether the header of every image that is taken is read, rather than that of the first.
 
     Returns:
         One shot; of a folder whose numbering has gaps, a shot for each run without one.
@@ -66,6 +67,12 @@ def open_entry(
             f" {entry.frames}; extract it anew"
         )
     height, width = entry.size or image_size(files[0])
+    for file in files[:max_frames] if every else ():
+        if (size := image_size(file)) != (height, width):
+            raise DataError(
+                f"frames of a clip must have one size, but '{file}' is {size[1]}x{size[0]} after"
+                f" {width}x{height}; replace or remove it"
+            )
     low = None if entry.low is None else open_low(entry, entry.low, scale, len(files), height, width)
     shot = Shot(entry.name, ImageFrames(files, height, width), label=entry.label).cropped(scale)
     shot = replace(shot, low=low, low_by=entry.low_by)

@@ -61,7 +61,9 @@ class Layout(ABC):
         problems = []
         for entry in entries:
             try:
-                shots += open_entry(entry, scale=self.scale, max_frames=self.max_frames, fps=self.fps)
+                shots += open_entry(
+                    entry, scale=self.scale, max_frames=self.max_frames, fps=self.fps, every=self.lenient
+                )
             except DataError as error:
                 problems.append(str(error))
         if problems and (not self.lenient or not shots):

@@ -177,3 +177,18 @@ def test_near_duplicates_count_from_the_last_that_was_kept():
     assert [duplicates.drops(frame) for frame in drift] == [False, True, False, True, False]
     keeps_all = NearDuplicates(threshold=0)
     assert not any(keeps_all.drops(drift[0]) for _ in range(3))
+
+
+def test_clips_are_kept_in_the_order_of_the_source(tmp_path, noise):
+    a, b = Shot("a", noise), Shot("b", noise)
+    fill(tmp_path / "s", a, b)
+    assert [one.fresh for one in fill(tmp_path / "s", b, a)] == [False, False]
+    assert [shot.name for shot in ClipStore(folder=str(tmp_path / "s"), scale=4).train()] == ["b", "a"]
+
+
+def test_refuses_a_store_of_another_version(tmp_path, noise):
+    fill(tmp_path / "s", Shot("a", noise))
+    about = tmp_path / "s" / "clip-store.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "version": 99}))
+    with pytest.raises(DataError, match="has version 99, expected 1; prepare another one"):
+        ClipStore(folder=str(tmp_path / "s"), scale=4).train()

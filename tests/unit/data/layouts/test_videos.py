@@ -79,3 +79,11 @@ def test_refuses_a_folder_of_broken_videos(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match=r"1 clips of .* can't be used; .*\n  - expected a video at .*broken"):
         videos(tmp_path).train()
+
+
+def test_a_folder_with_an_empty_image_is_left_out_by_name(tmp_path, noise, write_images, caplog):
+    write_images(tmp_path / "sound", noise)
+    write_images(tmp_path / "broken", noise)
+    (tmp_path / "broken" / "frame3.png").write_bytes(b"")
+    assert [shot.name for shot in videos(tmp_path).train()] == ["sound"]
+    assert "broken/frame3.png' can't be read as an image" in caplog.text
