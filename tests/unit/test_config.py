@@ -15,6 +15,9 @@ GROUPS = ("data", "degradation", "experiment", "loss", "model", "optimiser", "pa
 NEEDED = {
     **dict.fromkeys(("videos", "store", "reds", "vid4", "udm10", "spmcs", "vimeo90k"), "data.folder=/videos"),
     "kinetics": "data.to_train.folder=/videos",
+    **dict.fromkeys(("main_less", "overhead", "ablation", "local_epochs"), "data.folder=/videos"),
+    **dict.fromkeys(("clients_120", "clients_240", "upload_failure"), "data.folder=/videos"),
+    "main_more": "data.to_train.folder=/videos data.held_out_folder=/others",
 }
 """What options without a complete set of defaults ask for."""
 
