@@ -21,6 +21,7 @@ from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
 from fedvsr_core.errors import ConfigurationError, FederationError, FedVSRError
 from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.models.contract import VideoModel
@@ -60,7 +61,8 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
     with run_dir.locked(), _log_to(logging.FileHandler(run_dir.log)), Journal(run_dir.journal) as journal:
         _log.info("run directory: %s", run_dir.path)
-        norms = Norms(factor=settings.screening.norm_factor or math.inf)
+        factor = settings.screening.norm_factor or math.inf
+        norms = {name: Norms(factor=factor) for name in (keys.ARRAYS, *strategy.beside)}
         counted: dict[str, int] = {}
         average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
         done = None
@@ -139,7 +141,7 @@ def _restore(
     journal: Journal,
     model: VideoModel,
     strategy: ResumableStrategy,
-    norms: Norms,
+    norms: Mapping[str, Norms],
     counted: dict[str, int],
     average: MovingAverage | None,
 ) -> int | None:
@@ -153,7 +155,8 @@ def _restore(
     strategy.load_state(without_average(checkpoint.strategy_state))
     if average is not None:
         average.load_state(checkpoint.strategy_state)
-    norms.add(checkpoint.history["norms"])
+    for name, known in checkpoint.history["norms"].items():
+        norms[name].add(known)
     counted.update(checkpoint.history["counted"])
     journal.cut_after(checkpoint.round)
     _log.info("continuing after round %d", checkpoint.round)

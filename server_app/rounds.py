@@ -49,7 +49,8 @@ class Rounds:
         held_out: The clips that score it.
         run_dir: Where checkpoints go.
         journal: Where every phase leaves a line.
-        norms: How large the updates of the rounds so far were.
+        norms: How large the updates of the rounds so far were, and what came beside them; by the name of
+            the record.
         counted: The last round whose update entered the model, by client; for a run that is resumed.
         average: Scored in the place of the model, or None.
     """
@@ -64,7 +65,7 @@ class Rounds:
         held_out: HeldOut,
         run_dir: RunDir,
         journal: Journal,
-        norms: Norms,
+        norms: Mapping[str, Norms],
         counted: Mapping[str, int] | None = None,
         average: MovingAverage | None = None,
     ) -> None:
@@ -175,10 +176,10 @@ class Rounds:
             parts=settings.loss.get("parts"),
             max_examples=settings.screening.max_examples,
             max_loss=settings.screening.max_loss,
-            beside=self._strategy.beside,
+            beside={name: self._norms[name] for name in self._strategy.beside},
             lost=[node for node, client in names.items() if client in lost],
             code=code_digest(),
-            norms=self._norms,
+            norms=self._norms[keys.ARRAYS],
         )
         observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
 
@@ -294,7 +295,10 @@ class Rounds:
             state=self._model.state_dict(),
             model_settings=self._settings.model,
             strategy_state=self._strategy.state() | (self._average.state() if self._average else {}),
-            history={"norms": self._norms.known, "counted": self._counted},
+            history={
+                "norms": {name: norms.known for name, norms in self._norms.items()},
+                "counted": self._counted,
+            },
             score=score,
         )
         save_round(self._run_dir.checkpoints, checkpoint, keep=self._settings.run.keep)

@@ -55,11 +55,12 @@ class Screening:
             strategies end the run if two replies report differently.
         max_examples: Most examples that a client may report.
         max_loss: Largest loss that a client may report.
-        beside: Names of further ArrayRecords that a reply must carry, each in the form of the model.
+        beside: What the norms of further ArrayRecords are judged by, by name; a reply must carry them all,
+            each in the form of the model.
         lost: Nodes whose upload is lost on purpose, to study how a strategy bears it.
         code: Digest of the code that a client must run, or None for any.
-        norms: What the norm of an update is judged by; it learns the norms of this round when it closes.
-            While it knows too few, the norm of the model itself stands for the usual one.
+        norms: What the norm of an update is judged by. This and those of ``beside`` learn the norms of this
+            round when it closes; while they know too few, the norm of the model stands for the usual one.
 
     Attributes:
         refused: Whom was left out so far, and why.
@@ -75,7 +76,7 @@ class Screening:
         parts: Collection[str] | None = None,
         max_examples: int = 10_000_000,
         max_loss: float = 1e6,
-        beside: Collection[str] = (),
+        beside: Mapping[str, Norms] | None = None,
         lost: Collection[int] = (),
         code: str | None = None,
         norms: Norms | None = None,
@@ -93,13 +94,13 @@ class Screening:
         self._parts = None if parts is None else set(parts)
         self._max_examples = max_examples
         self._max_loss = max_loss
-        self._beside = set(beside)
         self._lost = set(lost)
         self._code = code
-        self._history = norms or Norms()
+        self._histories = {keys.ARRAYS: norms or Norms(), **(beside or {})}
         self._replied: set[int] = set()
         self.refused: list[Refusal] = []
-        self.norms: dict[int, float] = {}
+        self._norms: dict[str, dict[int, float]] = {name: {} for name in self._histories}
+        self.norms = self._norms[keys.ARRAYS]
 
     def admit(self, replies: Iterable[Message]) -> Iterator[Message]:
         """Pass on sound replies as they come."""
@@ -114,12 +115,11 @@ class Screening:
             del reply  # the next one may be as large
 
     def close(self) -> None:
-        """Note who was asked and hasn't replied, and let the history know the norms of this round."""
+        """Note who was asked and hasn't replied, and let the histories know the norms of this round."""
         for node in sorted(set(self._sent.values()) - self._replied):
             self._note(node, "timeout", "it didn't reply in time")
-        self._history.add(
-            self.norms[node] for node in sorted(self.norms, key=lambda node: self._clients[node])
-        )
+        for name, norms in self._norms.items():
+            self._histories[name].add(norms[node] for node in sorted(norms, key=self._clients.__getitem__))
 
     def _note(self, node: int, code: str, reason: str) -> None:
         client = self._clients.get(node, "unknown")
@@ -139,17 +139,17 @@ class Screening:
             raise _RefusedError("error", "it has no content")
         self._check_report(reply, self._clients[node])
         records = records_of(reply.content, ArrayRecord)
-        if set(records) != (expected := {keys.ARRAYS} | self._beside):
+        if set(records) != (expected := self._histories.keys()):
             raise _RefusedError(
                 "names", f"it must carry the ArrayRecords {_some(expected)}, got {_some(records)}"
             )
-        for name in self._beside:
-            self._check_arrays(records[name])
-        self.norms[node] = self._check_arrays(records[keys.ARRAYS])
-        if self.norms[node] > (bound := self._history.bound(self._size)):
-            raise _RefusedError(
-                "norm", f"its update has the norm {self.norms[node]:.3g}, the bound is {bound:.3g}"
-            )
+        found = {name: self._check_arrays(records[name], change=name != keys.ARRAYS) for name in expected}
+        for name, norm in found.items():
+            self._norms[name][node] = norm
+        for name, norm in found.items():
+            if norm > (bound := self._histories[name].bound(self._size)):
+                what = "update" if name == keys.ARRAYS else f"'{name[:50]}'"
+                raise _RefusedError("norm", f"its {what} has the norm {norm:.3g}, the bound is {bound:.3g}")
 
     def _check_report(self, reply: Message, client: str) -> None:
         try:
@@ -187,13 +187,15 @@ class Screening:
                 "report", f"the loss has the parts {sorted(self._parts)}, it reports {_some(report.parts)}"
             )
 
-    def _check_arrays(self, arrays: ArrayRecord) -> float:
-        """The norm of the update."""
+    def _check_arrays(self, arrays: ArrayRecord, *, change: bool) -> float:
+        """The norm of the update: of the arrays themselves if they are a change, else of how they differ."""
         if wrong := set(arrays) ^ set(self._reference):
             raise _RefusedError("names", f"its arrays must be the model's, but {_some(wrong)} differ")
-        return math.sqrt(math.fsum(self._check_array(name, array) for name, array in arrays.items()))
+        return math.sqrt(
+            math.fsum(self._check_array(name, array, change=change) for name, array in arrays.items())
+        )
 
-    def _check_array(self, name: str, array: Array) -> float:
+    def _check_array(self, name: str, array: Array, *, change: bool) -> float:
         """The squared norm of its update."""
         reference = self._reference[name]
         try:
@@ -214,7 +216,7 @@ class Screening:
             raise _RefusedError(
                 "non-finite", f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't"
             )
-        return _squared_distance(values, reference)
+        return _squared_distance(values, np.zeros((), reference.dtype) if change else reference)
 
 
 class _RefusedError(Exception):
@@ -224,7 +226,7 @@ class _RefusedError(Exception):
 
 
 def _squared_distance(values: np.ndarray, reference: np.ndarray) -> float:
-    values, reference = values.reshape(-1), reference.reshape(-1)
+    values, reference = values.reshape(-1), np.broadcast_to(reference, values.shape).reshape(-1)
     total = 0.0
     for start in range(0, values.size, _CHUNK):
         difference = np.subtract(

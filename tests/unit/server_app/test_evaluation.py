@@ -38,7 +38,7 @@ def run(tiny, tmp_path):
                 held_out=held_out,
                 run_dir=directory,
                 journal=journal,
-                norms=Norms(),
+                norms={"arrays": Norms()},
                 **parts,
             )
             rounds.gather()

@@ -11,7 +11,8 @@ from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
 from fedvsr_core.config import options
 from fedvsr_core.errors import ConfigurationError, FederationError
-from fedvsr_core.flower.arrays import to_arrays
+from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.models.recurrent import Recurrent
 from server_app.strategies.elementwise import Elementwise
 from server_app.strategies.stock import Stock, adapted
@@ -111,6 +112,28 @@ def test_a_head_says_whether_all_updates_are_in_memory(tiny, strategy):
     server = adapted(build(tiny("", strategy).strategy.server, num_rounds=2))
     said = "# Keeps all updates of a round in memory.\n" in Path(f"conf/strategy/{strategy}.yaml").read_text()
     assert said == isinstance(server, Stock | Elementwise)
+
+
+def test_a_giant_variate_is_refused_from_the_first_round_on(tiny, federation, tmp_path):
+    # A thousand everywhere passes as finite, and would stay in the server's variate for the whole run.
+    def giant(reply):
+        variates = to_arrays(reply.content[keys.VARIATES])
+        reply.content[keys.VARIATES] = record_from_arrays(
+            {name: np.full_like(array, 1000) for name, array in variates.items()}
+        )
+        return reply
+
+    run = Run(settings_of(tiny, "scaffold", "rounds=3"), federation(4), tmp_path / "runs")
+    run.grid.spoil[1] = giant
+    run.go()
+    for line in run.lines("train"):
+        [refused] = line["refused"]
+        assert (refused["client"], refused["code"]) == ("partition-1", "norm")
+        assert refused["reason"].startswith(f"its '{keys.VARIATES}' has the norm ")
+    assert all(np.abs(variate).max() < 10 for variate in run.strategy.state().values())
+    kept = load_round(run.dir.checkpoints / LAST).history["norms"]
+    assert {name: len(norms) for name, norms in kept.items()} == {"arrays": 12, keys.VARIATES: 12}
+    assert sum(norm > 1000 for norm in kept[keys.VARIATES]) == 3
 
 
 def interrupted_after(run, done):

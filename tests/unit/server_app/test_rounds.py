@@ -40,7 +40,7 @@ class Run:
             protocol=protocol_of(settings).on(settings.names["degradation"]),
         )
         self.held_out = held_out
-        self.norms = Norms()
+        self.norms = {name: Norms() for name in (keys.ARRAYS, *self.strategy.beside)}
         self.counted = {}
         self.dir = path or RunDir.create(str(root), ["tiny"])
 
@@ -67,7 +67,8 @@ class Run:
         checkpoint = load_round(self.dir.checkpoints / LAST)
         new.model.load_state_dict(dict(checkpoint.state))
         new.strategy.load_state(checkpoint.strategy_state)
-        new.norms.add(checkpoint.history["norms"])
+        for name, known in checkpoint.history["norms"].items():
+            new.norms[name].add(known)
         new.counted = checkpoint.history["counted"]
         return new.go(checkpoint.round)
 

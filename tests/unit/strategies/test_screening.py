@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ConfigRecord, MetricRecord, RecordDict
 
+from fedvsr_core.flower.arrays import record_from_arrays
 from server_app.norms import Norms
 from server_app.screening import Refusal, Screening
 
@@ -281,3 +282,27 @@ def test_content_type_confusion(federation):
     admitted, screening = screen(federation, [federation.reply(0, content)])
     assert admitted == []
     assert [one.code for one in screening.refused] == ["report"]
+
+
+def test_what_comes_beside_is_judged_by_a_history_of_its_own(federation):
+    def with_variates(k, size):
+        reply = federation.reply(k)
+        arrays = {name: np.full_like(array, size) for name, array in federation.model.items()}
+        reply.content["variates"] = record_from_arrays(arrays)
+        return reply
+
+    norms = Norms(known=[1.0] * 8)
+    values = sum(array.size for array in federation.model.values())
+    replies = [with_variates(0, 0.0), with_variates(1, 1.0), with_variates(2, 20.0)]
+    admitted, screening = screen(federation, replies, beside={"variates": norms})
+    assert admitted == replies[:2]
+    [refused] = screening.refused
+    assert (refused.client, refused.code) == ("c2", "norm")
+    assert re.match(r"its 'variates' has the norm \d+, the bound is 20$", refused.reason)
+    screening.close()
+    assert norms.known[8:] == pytest.approx([0.0, math.sqrt(values), 20 * math.sqrt(values)])
+
+
+def test_a_reply_must_carry_what_comes_beside(federation):
+    admitted, screening = screen(federation, [federation.reply(0)], beside={"variates": Norms()})
+    assert (admitted, screening.refused[0].code) == ([], "names")
