@@ -15,7 +15,7 @@ STRATEGIES = ("fedavg", "fedprox", "scaffold")
 SIZE = "training.batch=1 data.clips=4 data.held_out_clips=1 data.frames=8 data.height=16 data.width=16"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_strategies_and_two_seeds_stopped_and_continued(federation, app, tmp_path):
     folder = tmp_path / "a comparison"
     words = [

@@ -15,7 +15,7 @@ SIZE = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, len(STRATEGIES), AT_ONCE), ids=lambda first: STRATEGIES[first])
 def test_two_rounds_with_a_failing_and_a_nan_client(federation, faulty_app, first):
     assert len(STRATEGIES) >= 26

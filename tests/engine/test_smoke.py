@@ -18,6 +18,7 @@ def test_a_run_leaves_all_that_is_needed_to_understand_it(uninterrupted):
     folder = uninterrupted.dir.path
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     assert found - {".lock"} == {
+        ".id",
         "config.yaml",
         "provenance.json",
         "journal.jsonl",
