@@ -6,6 +6,7 @@ from fedvsr_core.checkpoints.store import load_model
 FAILED = "finished:failed"
 
 
+@pytest.mark.slow
 def test_killed_twice_it_ends_with_the_same_bytes(federation, app, uninterrupted):
     # First kill: after the checkpoint of round 1.
     first = federation.submit(app)
@@ -34,6 +35,7 @@ def test_killed_twice_it_ends_with_the_same_bytes(federation, app, uninterrupted
         ]
 
 
+@pytest.mark.slow
 def test_a_dead_worker_ends_the_run_and_a_resume_completes_it(federation, faulty_app):
     two = "num-supernodes=2 client-resources-num-cpus=1 init-args-num-cpus=2"
     federation.faults({"2": {"1": "die"}})

@@ -78,6 +78,7 @@ def test_checkpoints_hold_the_model_after_each_round(uninterrupted):
     assert load_model(folder / "best.safetensors") is not None
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_replies(federation, app, uninterrupted):
     three_workers = "num-supernodes=4 client-resources-num-cpus=1 init-args-num-cpus=3"
     again = federation.submit(app, federation=three_workers).finish()

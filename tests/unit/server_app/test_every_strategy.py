@@ -63,6 +63,7 @@ def late(monkeypatch):
     monkeypatch.setattr(Recurrent, "late", ("forwards.enter",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_frozen_part_begins_to_learn_in_mid_run(tiny, federation, tmp_path, late, strategy):
     clients = CLIENTS.get(strategy, 4)
