@@ -1,5 +1,7 @@
 """A run that ends early loses the round in flight, and nothing else."""
 
+import pytest
+
 from fedvsr_core.checkpoints.rounds import LAST
 from fedvsr_core.checkpoints.store import load_model
 
