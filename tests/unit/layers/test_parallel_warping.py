@@ -8,6 +8,7 @@ from fedvsr_core.layers.parallel_warping import ParallelWarping
 
 CASES = {
     "pa2": {"width": 16, "neighbours": 1, "groups": 4, "reach": 10.0},
+    "pa4": {"width": 16, "neighbours": 2, "groups": 8, "reach": 5.0},
     "pa6": {"width": 24, "neighbours": 3, "groups": 9, "reach": 1.25},
 }
 

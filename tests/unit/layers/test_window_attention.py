@@ -8,6 +8,7 @@ from fedvsr_core.layers.window_attention import WindowAttention
 
 CASES = {
     0: {"width": 16, "window": (2, 4, 4), "heads": 2, "mutual": True},
+    1: {"width": 24, "window": (4, 4, 4), "heads": 3, "mutual": False},
     2: {"width": 16, "window": (1, 3, 5), "heads": 4, "mutual": False},
 }
 
