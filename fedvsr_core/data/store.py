@@ -108,17 +108,22 @@ class ClipStore:
                 f"the clip store '{self.folder}' was made for scale {about.get('scale')}, but"
                 f" {self.scale} is wanted; prepare another one"
             )
-        made_by = None if about["degradation"] is None else build(about["degradation"])
         clips = [_read(path) for path in self.folder.glob(f"[!.]*/{CLIP}")]  # .* are being prepared
         if not clips:
             raise DataError(f"the clip store '{self.folder}' holds no clip; prepare it again")
-        clips.sort(key=lambda clip: int(clip["number"]))
-        return [
-            self._shot(clip, facts, made_by)
-            for clip in clips
-            if clip["held-out"] == held_out
-            for facts in clip["shots"]
-        ]
+        try:
+            made_by = None if about["degradation"] is None else build(about["degradation"])
+            clips.sort(key=lambda clip: int(clip["number"]))
+            return [
+                self._shot(clip, facts, made_by)
+                for clip in clips
+                if clip["held-out"] == held_out
+                for facts in clip["shots"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"the clip store '{self.folder}' is damaged: {error!r} is missing or wrong; prepare it again"
+            ) from error
 
     def _shot(self, clip: dict[str, Any], facts: dict[str, Any], made_by: Degradation | None) -> Shot:
         folder, (frames, height, width) = self.folder / clip["folder"], facts["size"]

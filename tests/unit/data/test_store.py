@@ -192,3 +192,13 @@ def test_refuses_a_store_of_another_version(tmp_path, noise):
     about.write_text(json.dumps({**json.loads(about.read_text()), "version": 99}))
     with pytest.raises(DataError, match="has version 99, expected 1; prepare another one"):
         ClipStore(folder=str(tmp_path / "s"), scale=4).train()
+
+
+def test_a_store_that_lacks_an_entry_says_so(tmp_path, noise):
+    fill(tmp_path / "store", Shot("a", noise))
+    [clip] = (tmp_path / "store").glob("*/clip.json")
+    facts = json.loads(clip.read_text())
+    del facts["number"]
+    clip.write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=r"damaged: KeyError\('number'\) is missing or wrong; prepare it"):
+        ClipStore(str(tmp_path / "store"), scale=4).train()
