@@ -201,4 +201,4 @@ def test_a_store_that_lacks_an_entry_says_so(tmp_path, noise):
     del facts["number"]
     clip.write_text(json.dumps(facts))
     with pytest.raises(DataError, match=r"damaged: KeyError\('number'\) is missing or wrong; prepare it"):
-        ClipStore(str(tmp_path / "store"), scale=4).train()
+        ClipStore(folder=str(tmp_path / "store"), scale=4).train()
