@@ -50,7 +50,7 @@ def test_a_checkpoint_holds_the_average_and_what_training_goes_on_from(model):
     beside = average.beside(model)
     with average.in_place_of(model):
         checkpoint = values(model)
-    assert (float(checkpoint["weight"]), {name: float(array) for name, array in beside.items()}) == (
+    assert (checkpoint["weight"].item(), {name: array.item() for name, array in beside.items()}) == (
         5.0,
         {"trained/weight": 8.0},
     )
