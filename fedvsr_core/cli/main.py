@@ -12,6 +12,7 @@ from fedvsr_core.cli.evaluate import evaluate
 from fedvsr_core.cli.federation import run, stop
 from fedvsr_core.cli.import_checkpoint import import_checkpoint
 from fedvsr_core.cli.report import report
+from fedvsr_core.cli.runs import runs
 from fedvsr_core.cli.upscale import upscale
 from fedvsr_core.errors import FedVSRError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(stop)
+app.command()(runs)
 app.command()(compare)
 app.command()(report)
 app.command()(upscale)
