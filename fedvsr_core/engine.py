@@ -124,6 +124,20 @@ def stop_run(run_id: str, superlink: str = "") -> None:
     subprocess.run(_command("stop", run_id, superlink), env=_environment(), cwd=_empty_folder(), check=False)
 
 
+def flwr(*words: str, home: Path) -> int:
+    """Run a command of Flower, with what it says to the terminal.
+
+    Args:
+        words: The command and its arguments.
+        home: ``FLWR_HOME``, whose ``config.toml`` has the connections.
+
+    Returns:
+        The exit code.
+    """
+    environment = {**_environment(), "FLWR_HOME": str(home)}
+    return subprocess.run(_command(*words), env=environment, cwd=home, check=False).returncode
+
+
 def stop_engine() -> list[int]:
     """End the local engine of this ``FLWR_HOME`` with its runs.
 
