@@ -7,6 +7,7 @@ import torch
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from client_app.declining import declining
 from client_app.held_out import own_held_out
 from client_app.local_data import client_name, local_shots
 from client_app.memory import Memory, memory_folder
@@ -28,7 +29,7 @@ from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_o
 from fedvsr_core.training.local import train as train_locally
 from fedvsr_core.training.memory import arrange
 
-app = ClientApp()
+app = ClientApp(mods=[declining])
 
 
 @app.query()

@@ -1,5 +1,8 @@
 """The errors a caller can tell apart, each one also a builtin."""
 
+REFUSED = "this run can't go on: "
+"""How the log says that the server has ended a run itself; continuing it as it is would end it again."""
+
 
 class FedVSRError(Exception):
     """Base of all errors that this project raises on purpose; the message is one sentence for a person."""

@@ -97,7 +97,9 @@ class Cohort(_Section):
         clients_per_round: Clients drawn for each round, or None for all.
         nodes: Nodes to wait for before the first round; None: as many as the simulation has, or two.
         wait_s: Seconds to wait for them.
-        timeout_s: Seconds to wait for the replies of a round.
+        timeout_s: Seconds to wait for the replies of a round; None: as `server_app.patience` derives them.
+        link_mbit: The slowest link to a site to be expected, in Mbit/s; for that.
+        patience: Longest work of a client, in units of the longest seen so far; for that.
         min_replies: Sound replies that a round needs to change the model.
         upload_failure: Probability that a client trains and its upload is lost, drawn from (seed, round,
             client); to study how strategies bear it.
@@ -106,7 +108,9 @@ class Cohort(_Section):
     clients_per_round: int | None = Field(ge=1)
     nodes: int | None = Field(ge=1)
     wait_s: float = Field(gt=0)
-    timeout_s: float = Field(gt=0)
+    timeout_s: float | None = Field(gt=0)
+    link_mbit: float = Field(default=10.0, gt=0)
+    patience: float = Field(default=10.0, ge=1)
     min_replies: int = Field(ge=1)
     upload_failure: float = Field(default=0.0, ge=0, lt=1)
 

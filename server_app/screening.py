@@ -10,6 +10,7 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord
 from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower import keys
+from fedvsr_core.flower.declines import why_declined
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.reports import Report
 from fedvsr_core.flower.views import view
@@ -30,9 +31,9 @@ class Refusal:
     Attributes:
         client: Name of the client that was asked.
         node: The node that was asked; 0 where the reply answers nothing that we asked.
-        code: The kind of reason: ``unknown``, ``duplicate``, ``error``, ``report``, ``identity``,
-            ``code``, ``examples``, ``loss``, ``lost``, ``names``, ``dtype``, ``shape``, ``non-finite``,
-            ``norm``, ``timeout`` or ``unsent``.
+        code: The kind of reason: ``unknown``, ``duplicate``, ``error``, ``declined``, ``report``,
+            ``identity``, ``code``, ``examples``, ``loss``, ``lost``, ``names``, ``dtype``, ``shape``,
+            ``non-finite``, ``norm``, ``timeout`` or ``unsent``.
         reason: One sentence.
     """
 
@@ -137,6 +138,8 @@ class Screening:
             raise _RefusedError("error", f"error {reply.error.code}: {last_line(reply.error.reason)}")
         if not reply.has_content():
             raise _RefusedError("error", "it has no content")
+        if why := why_declined(reply.content):
+            raise _RefusedError("declined", why)
         self._check_report(reply, self._clients[node])
         records = records_of(reply.content, ArrayRecord)
         if set(records) != (expected := self._histories.keys()):

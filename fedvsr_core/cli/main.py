@@ -6,7 +6,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from fedvsr_core.cli import data
+from fedvsr_core.cli import data, deploy
 from fedvsr_core.cli.compare import compare
 from fedvsr_core.cli.evaluate import evaluate
 from fedvsr_core.cli.federation import run, stop
@@ -39,6 +39,7 @@ app.command()(upscale)
 app.command()(evaluate)
 app.command()(import_checkpoint)
 app.add_typer(data.app, name="data")
+app.add_typer(deploy.app, name="deploy")
 
 if __name__ == "__main__":
     app()

@@ -39,7 +39,7 @@ def connection(host: str, port: int, authority: Path) -> Iterator[Finding]:
     try:
         socket.create_connection((host, port), TIMEOUT_S).close()
     except OSError as error:
-        remedy = "see that the server runs, that its name is right, and that firewalls on both sides let this through"
+        remedy = "see that the server runs, that its name is right, and that firewalls let this through"
         yield problem(f"{where} can't be reached: {error}", remedy)
         return
     yield ok(f"{where} can be reached")

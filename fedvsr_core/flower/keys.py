@@ -36,6 +36,7 @@ NUM_CLIENTS = "num-clients"
 DEVICE = "device"
 CODE = "code"
 BATCHES = "batches"
+DECLINED = "declined"
 
 # Node configuration: set by Flower in simulation, by the operator of a site with --node-config.
 PARTITION_ID = "partition-id"
