@@ -8,6 +8,9 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
+from cryptography.x509 import load_der_x509_certificate
+
+from fedvsr_core.deploy.certificates import days_left, hosts_of
 from fedvsr_core.doctor.finding import Finding, ok, problem, warning
 
 TIMEOUT_S = 10
@@ -68,11 +71,9 @@ def connection(host: str, port: int, authority: Path) -> Iterator[Finding]:
 
 
 def _certificate(server: HTTPSConnection, where: str) -> Iterator[Finding]:
-    known = server.sock.getpeercert()
-    days = (ssl.cert_time_to_seconds(known["notAfter"]) - time.time()) / 86400
-    names = ", ".join(value for _, value in known.get("subjectAltName", ()))
-    yield ok(f"the certificate of {where} is signed by the authority, for {names}")
-    yield lifetime(f"the certificate of {where}", days)
+    shown = load_der_x509_certificate(server.sock.getpeercert(binary_form=True) or b"")
+    yield ok(f"the certificate of {where} is signed by the authority, for {', '.join(hosts_of(shown))}")
+    yield lifetime(f"the certificate of {where}", days_left(shown))
 
 
 def lifetime(whose: str, days: float) -> Finding:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
+from pathlib import Path
 
 import psutil
 import torch
@@ -80,6 +81,29 @@ def runtime_installation() -> Finding:
     return warning(
         f"{NO_INSTALLATION} isn't 1 in this shell: Flower would install whatever packages a run asks for",
         f"export {NO_INSTALLATION}=1; what 'fedvsr deploy' starts or writes sets it by itself",
+    )
+
+
+def process(program: str, home: Path) -> Finding:
+    """Whether a program of Flower runs here, and whether it would install packages.
+
+    Args:
+        program: Its name, such as ``flower-supernode``.
+        home: ``FLWR_HOME`` that it was started with.
+    """
+    for one in psutil.process_iter(["cmdline", "environ"]):
+        environment = one.info["environ"] or {}
+        named = any(Path(word).name == program for word in one.info["cmdline"] or ())
+        if named and environment.get("FLWR_HOME") == str(home):
+            if environment.get(NO_INSTALLATION) == "1":
+                return ok(f"{program} runs (process {one.pid}), and installs no packages at run time")
+            return problem(
+                f"{program} (process {one.pid}) would install whatever packages a run asks for",
+                "stop it, and start it with 'fedvsr deploy start' or its unit",
+            )
+    return warning(
+        f"no {program} runs with the home '{home}', as far as this user may see",
+        "start it with 'fedvsr deploy start' or its unit",
     )
 
 
