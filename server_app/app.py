@@ -68,7 +68,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
-        factor = settings.screening.norm_factor or math.inf
+        factor = math.inf if strategy.clips else settings.screening.norm_factor or math.inf
         norms = {name: Norms(factor=factor) for name in (keys.ARRAYS, *strategy.beside)}
         counted: dict[str, int] = {}
         average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None

@@ -190,6 +190,7 @@ class Rounds:
             max_examples=settings.screening.max_examples,
             max_loss=settings.screening.max_loss,
             beside={name: self._norms[name] for name in self._strategy.beside},
+            weighs_by_loss=self._strategy.weighs_by_loss,
             lost=[node for node, client in names.items() if client in lost],
             code=code_digest(),
             norms=self._norms[keys.ARRAYS],

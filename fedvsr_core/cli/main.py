@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from fedvsr_core.cli import data, deploy
+from fedvsr_core.cli.code import code
 from fedvsr_core.cli.compare import compare
 from fedvsr_core.cli.doctor import doctor
 from fedvsr_core.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app.command()(run)
 app.command()(stop)
 app.command()(runs)
 app.command()(doctor)
+app.command()(code)
 app.command()(compare)
 app.command()(report)
 app.command()(upscale)

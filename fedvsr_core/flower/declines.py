@@ -9,7 +9,7 @@ import errno
 import torch
 from flwr.app import ConfigRecord, RecordDict
 
-from fedvsr_core.errors import CheckpointError, ConfigurationError, DataError, FedVSRError
+from fedvsr_core.errors import CheckpointError, CodeError, ConfigurationError, DataError, FedVSRError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
 
@@ -18,6 +18,7 @@ REASONS = {
     "disk": "its disk is full, or may not be written to",
     "memory": "it has too little memory for this model and this size of crops",
     "configuration": "its node configuration and the settings of the run don't go together",
+    "code": "it runs the code that its operator has reviewed, and no other",
     "weights": "it lacks the files of weights that the run starts from, or has others",
     "state": "it lacks what it kept in earlier rounds, or runs another version",
     "files": "a file or a connection of it failed",
@@ -42,6 +43,7 @@ def word_of(error: BaseException) -> str:
         (DataError, "data"),
         (ConfigurationError, "configuration"),
         (CheckpointError, "weights"),
+        (CodeError, "code"),
     ):
         if isinstance(error, kind):
             return word

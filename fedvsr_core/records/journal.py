@@ -11,7 +11,9 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     ``mixing``, ``kept-model`` (true if no update was used), ``clients`` (a list of ``client``, ``node``,
     ``loss``, ``parts``, ``examples``, ``steps``, ``weight``, ``seconds``, ``peak-memory-mb``, ``device``,
     ``reply-seconds`` from sending to receiving, ``batches``) and ``refused`` (a list of ``client``, ``node``,
-    ``code``, ``reason``).
+    ``code``, ``reason``);
+    of a client with differential privacy also ``epsilon`` and ``delta`` of the round; with central privacy
+    ``clipping-norm`` and, where it is the whole of the noise, ``noise-multiplier``.
 ``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), ``made-by`` (tools and versions behind
     metrics for which they matter), the means over clips by metric, such as
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which

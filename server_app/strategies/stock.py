@@ -62,6 +62,8 @@ class Stock(ResumableStrategy):
         self._loaded: dict[str, np.ndarray] | None = None
         for layer in self._layers():
             _check(layer)
+        self.weighs_by_loss = any(isinstance(layer, flower.QFedAvg) for layer in self._layers())
+        self.clips = isinstance(strategy, (*_FIXED, *_ADAPTIVE))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
         """Refuse a cohort that is too small for what the strategy promises.
@@ -123,6 +125,8 @@ class Stock(ResumableStrategy):
             if isinstance(layer, (*_FIXED, *_ADAPTIVE)):
                 layer.num_sampled_clients = len(ordered)
                 self.diagnostics["clipping-norm"] = float(layer.clipping_norm)
+            if isinstance(layer, _FIXED):
+                self.diagnostics["noise-multiplier"] = float(layer.noise_multiplier)
         updated, metrics = self._strategy.aggregate_train(server_round, ordered)
         if updated is None:
             return None, None
