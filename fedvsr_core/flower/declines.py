@@ -18,7 +18,8 @@ REASONS = {
     "disk": "its disk is full, or may not be written to",
     "memory": "it has too little memory for this model and this size of crops",
     "configuration": "its node configuration and the settings of the run don't go together",
-    "weights": "it lacks the files of weights that the run starts from, or has others",
+    "weights": "it lacks the files of weights that the run starts from, or has others; give all sites"
+    " the same",
     "state": "it lacks what it kept in earlier rounds, or runs another version",
     "files": "a file or a connection of it failed",
     "software": "its software failed",
@@ -35,6 +36,8 @@ _NO_ROOM = ("can't allocate memory", "not enough memory")  # torch on a CPU
 def word_of(error: BaseException) -> str:
     """The word of `REASONS` for an error."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(one in str(error) for one in _NO_ROOM):
+        return "memory"
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return "memory"
     if isinstance(error, OSError):
         return "disk" if error.errno in _FULL else "files"
