@@ -10,7 +10,7 @@ _MARKED = re.compile(
     r"^<!-- on: (?P<host>\w+)(?P<stays>, each line goes on)? -->\n+```bash\n(?P<script>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-_BY_HAND = re.compile(r"^<!-- by hand: .+ -->\n+```bash\n.*?^```$", re.DOTALL | re.MULTILINE)
+_BY_HAND = re.compile(r"^<!-- by hand: [^\n]+ -->\n+```bash\n.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
