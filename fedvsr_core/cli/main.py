@@ -8,10 +8,12 @@ from typer.core import TyperGroup
 
 from fedvsr_core.cli import data, deploy
 from fedvsr_core.cli.compare import compare
+from fedvsr_core.cli.doctor import doctor
 from fedvsr_core.cli.evaluate import evaluate
 from fedvsr_core.cli.federation import run, stop
 from fedvsr_core.cli.import_checkpoint import import_checkpoint
 from fedvsr_core.cli.report import report
+from fedvsr_core.cli.runs import runs
 from fedvsr_core.cli.upscale import upscale
 from fedvsr_core.errors import FedVSRError
 
@@ -31,6 +33,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(stop)
+app.command()(runs)
+app.command()(doctor)
 app.command()(compare)
 app.command()(report)
 app.command()(upscale)
