@@ -28,6 +28,7 @@ from fedvsr_core.deploy.units import server_units, site_unit
 from fedvsr_core.errors import ConfigurationError, FederationError
 
 app = typer.Typer(
+    add_completion=False,
     help="Make and start what a federation of separate machines needs; deploy/README.md walks through it.",
     no_args_is_help=True,
 )

@@ -35,7 +35,6 @@ class Federation:
         for step in steps():
             host = self.network[step.host]
             for number, script in enumerate(_lines(step)):
-                import time,sys; print(time.ctime(), script, file=sys.stderr, flush=True)
                 if step.stays:
                     name = script.split()[-1].rpartition("/")[2]
                     host.start(script, name)
