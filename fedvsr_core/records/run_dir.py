@@ -144,7 +144,7 @@ class RunDir:
             FederationError: If another run is writing here.
         """
         end = time.monotonic() + wait_s
-        with (self.path / ".lock").open("a+") as file:
+        with self._lock.open("a+") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,6 +161,21 @@ class RunDir:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a process is writing here."""
+        if not self._lock.exists():
+            return False
+        with self._lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
 
 
 def _absolute(path: str) -> Path:
