@@ -13,6 +13,7 @@ from client_app.local_data import client_name, local_shots
 from client_app.memory import Memory, memory_folder
 from client_app.objectives.plain import Plain, Start
 from client_app.received_model import received_model
+from client_app.room import check_room
 from fedvsr_core import devices
 from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches
@@ -59,6 +60,7 @@ def train(message: Message, context: Context) -> Message:
     server_round = int(str(config[keys.SERVER_ROUND]))
     seed = derive(settings.seed, "train", server_round, client)
 
+    check_room(start, device)
     model = received_model(start, config, settings, context.node_config)
     frozen = is_frozen(settings, server_round)
     late = [model.get_parameter(name) for name in model.late_parameters()]
