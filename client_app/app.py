@@ -15,6 +15,7 @@ from client_app.objectives.plain import Plain, Start
 from client_app.pinned import pinned
 from client_app.private import private
 from client_app.received_model import received_model
+from client_app.room import check_room
 from client_app.upload import compact
 from fedvsr_core import devices
 from fedvsr_core.components import build
@@ -61,6 +62,7 @@ def train(message: Message, context: Context) -> Message:
     server_round = int(str(config[keys.SERVER_ROUND]))
     seed = derive(settings.seed, "train", server_round, client)
 
+    check_room(start, device)
     model = received_model(start, config, settings, context.node_config)
     frozen = is_frozen(settings, server_round)
     late = [model.get_parameter(name) for name in model.late_parameters()]

@@ -10,7 +10,15 @@ import typer
 
 from fedvsr_core import engine
 from fedvsr_core.deploy import processes
-from fedvsr_core.deploy.certificates import days_left, hosts_of, issue, make_authority, read_certificate
+from fedvsr_core.deploy.certificates import (
+    days_left,
+    fingerprint,
+    hosts_of,
+    issue,
+    make_authority,
+    read_certificate,
+)
+from fedvsr_core.deploy.node_keys import fingerprint as key_fingerprint
 from fedvsr_core.deploy.node_keys import make_node_key
 from fedvsr_core.deploy.proxy import nginx_configuration
 from fedvsr_core.deploy.secret_files import write_once
@@ -20,6 +28,7 @@ from fedvsr_core.deploy.units import server_units, site_unit
 from fedvsr_core.errors import ConfigurationError, FederationError
 
 app = typer.Typer(
+    add_completion=False,
     help="Make and start what a federation of separate machines needs; deploy/README.md walks through it.",
     no_args_is_help=True,
 )
@@ -73,7 +82,10 @@ def server_command(
     typer.echo(
         f"server in {folder}, for sites at {', '.join(f'{one}:{server.port}' for one in server.hosts)}"
     )
-    typer.echo(f"give each site a copy of {server.authority}; all else in the folder stays here")
+    typer.echo(
+        f"give each site a copy of {server.authority}, {fingerprint(read_certificate(server.authority))}"
+    )
+    typer.echo("all else in the folder stays here")
 
 
 @app.command("site")
@@ -105,15 +117,17 @@ def site_command(
         if not (folder / "ca.crt").exists():
             shutil.copyfile(ca, folder / "ca.crt")
     site = Site.of(path)
-    if site.key is None:
-        raise ConfigurationError(f"'{path}' must name the file of the site's 'key'")
+    if site.key is None or site.ca is None:
+        raise ConfigurationError(f"'{path}' must name the files of the site's 'key' and 'ca'")
     public = site.key.with_suffix(".pub")
     make_node_key(site.key, public, site.site)
     for made in (site.home, site.memory_dir):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     site.unit.write_text(site_unit(site, user))
     typer.echo(f"site '{site.site}' in {folder}; look through {path}")
-    typer.echo(f"send {public} to the operator of the server, who registers it; {site.key} stays here")
+    typer.echo(f"the federation's CA: {fingerprint(read_certificate(site.ca))}")
+    typer.echo(f"send {public} to the operator of the server, {key_fingerprint(public)}")
+    typer.echo(f"{site.key} stays here")
 
 
 @app.command("register")
@@ -123,8 +137,7 @@ def register_command(
 ) -> None:
     """Let a site in: register its public key with the running SuperLink."""
     server = Server.of(folder)
-    if not public_key.is_file():
-        raise ConfigurationError(f"'{public_key}' must be a site's public key, but there is no such file")
+    typer.echo(f"{public_key}: {key_fingerprint(public_key)}")
     words = ("supernode", "register", str(public_key.resolve()), CONNECTION, "--name", public_key.stem)
     if engine.flwr(*words, home=server.home):
         raise FederationError(

@@ -111,6 +111,11 @@ def hosts_of(certificate: x509.Certificate) -> list[str]:
     return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of a certificate, in pairs of digits, as ``openssl x509 -fingerprint`` shows it."""
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
 def days_left(certificate: x509.Certificate) -> float:
     """Days until a certificate expires; negative afterwards."""
     return (certificate.not_valid_after_utc - datetime.now(UTC)) / timedelta(days=1)
