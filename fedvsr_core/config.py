@@ -32,6 +32,8 @@ MAY_CHANGE = (
     "cohort.nodes",
     "cohort.wait_s",
     "cohort.timeout_s",
+    "cohort.link_mbit",
+    "cohort.patience",
     "cohort.min_replies",
 )
 """Keys that a resumed run may change: how it is carried out, not what it computes."""

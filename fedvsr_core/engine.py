@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import psutil
 from fedvsr_core.errors import FederationError
 
 _POLL_S = 5.0
+_AWAY = "Connection to the SuperLink is unavailable"
 
 
 def flower_home() -> Path:
@@ -51,32 +52,90 @@ def submit(app: Path, *, run_config: str = "", federation_config: str = "", supe
 
 
 def status(run_id: str, superlink: str = "") -> dict[str, Any]:
-    """What Flower says of a run: ``status``, ``status-details``, ``elapsed`` and more."""
-    runs = _answer("ls", superlink, "--run-id", run_id, "--format", "json")["runs"]
-    return dict(runs[0])
+    """What Flower says of a run: ``status``, ``status-details``, ``elapsed`` and more.
+
+    A SuperLink that was restarted without its database knows no run; the status is then ``finished:unknown``.
+
+    Raises:
+        FederationError: If the SuperLink doesn't answer.
+    """
+    answer = _answer("ls", superlink, "--run-id", run_id, "--format", "json")
+    if "runs" in answer:
+        return dict(answer["runs"][0])
+    said = str(answer.get("error-message", answer)).strip().splitlines()[-1]
+    if _AWAY in said:
+        raise FederationError(f"the SuperLink must answer, but doesn't: {said}")
+    return {"status": "finished:unknown", "status-details": said}
 
 
-def follow(run_id: str, superlink: str = "") -> dict[str, Any]:
-    """Show a run's log until it ends, and return its `status`; an interrupt ends the run."""
+def follow(
+    run_id: str, superlink: str = "", hear: Callable[[str], object] = sys.stdout.write, away_s: float = 600
+) -> dict[str, Any]:
+    """Pass on a run's log until it ends, and return its `status`; an interrupt ends the run.
+
+    Args:
+        run_id: The run.
+        superlink: As for `submit`.
+        hear: Called with each line of the log, once.
+        away_s: How long the SuperLink may be away, restarting.
+
+    Raises:
+        FederationError: If it doesn't come back.
+    """
+    heard, answered = 0, time.monotonic()
     try:
-        subprocess.run(
-            _command("log", run_id, superlink, "--stream"),
-            env=_environment(),
-            cwd=_empty_folder(),
-            check=False,
-        )
-        # The log ends with the run, or when the connection breaks. Asking costs a second of CPU: ask seldom.
-        while not str((seen := status(run_id, superlink))["status"]).startswith("finished"):
+        while True:
+            heard += _pass_on_log(run_id, superlink, heard, hear)
+            try:
+                seen = status(run_id, superlink)
+            except FederationError:
+                if time.monotonic() > answered + away_s:
+                    raise
+            else:
+                answered = time.monotonic()
+                if str(seen["status"]).startswith("finished"):
+                    return seen
+            # The log ended with the connection. Asking costs a second of CPU: ask seldom.
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         stop_run(run_id, superlink)
         raise
-    return seen
+
+
+def _pass_on_log(run_id: str, superlink: str, skip: int, hear: Callable[[str], object]) -> int:
+    """Pass on what is new in a run's log, which always comes from its beginning; returns the new lines."""
+    count = 0
+    with subprocess.Popen(
+        _command("log", run_id, superlink, "--stream"),
+        env={**_environment(), "PYTHONUNBUFFERED": "1"},
+        cwd=_empty_folder(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # whether the connection broke is asked anyway
+    ) as streaming:
+        for count, line in enumerate(streaming.stdout or (), start=1):
+            if count > skip:
+                hear(line)
+    return max(count - skip, 0)
 
 
 def stop_run(run_id: str, superlink: str = "") -> None:
     """End a run; what it has checkpointed stays."""
     subprocess.run(_command("stop", run_id, superlink), env=_environment(), cwd=_empty_folder(), check=False)
+
+
+def flwr(*words: str, home: Path) -> int:
+    """Run a command of Flower, with what it says to the terminal.
+
+    Args:
+        words: The command and its arguments.
+        home: ``FLWR_HOME``, whose ``config.toml`` has the connections.
+
+    Returns:
+        The exit code.
+    """
+    environment = {**_environment(), "FLWR_HOME": str(home)}
+    return subprocess.run(_command(*words), env=environment, cwd=home, check=False).returncode
 
 
 def stop_engine() -> list[int]:

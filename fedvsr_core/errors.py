@@ -1,5 +1,8 @@
 """The errors a caller can tell apart, each one also a builtin."""
 
+REFUSED = "this run can't go on: "
+"""How the log says that the server has ended a run itself; continuing it as it is would end it again."""
+
 
 class FedVSRError(Exception):
     """Base of all errors that this project raises on purpose; the message is one sentence for a person."""
@@ -27,6 +30,10 @@ class CheckpointError(FedVSRError, ValueError):
 
 class FederationError(FedVSRError, RuntimeError):
     """The federation can't go on: nodes are missing, workers died, or nodes run other code."""
+
+
+class CodeError(FedVSRError, RuntimeError):
+    """The code isn't what the operator of a site has reviewed."""
 
 
 class MissingToolError(FedVSRError, ImportError):

@@ -90,6 +90,20 @@ class Flow(Weights):
     step_size: float = Field(default=1.0, gt=0)
 
 
+class Privacy(_Section):
+    """Differential privacy of what each client sends, by Flower's local mechanism; docs/privacy.md.
+
+    Attributes:
+        epsilon: Of one round; None for no privacy. A site's own configuration can ask for less.
+        delta: Of one round.
+        clipping_norm: Largest norm of an update; longer ones are shortened to it.
+    """
+
+    epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    clipping_norm: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+
+
 class Cohort(_Section):
     """Who takes part in a round.
 
@@ -97,7 +111,9 @@ class Cohort(_Section):
         clients_per_round: Clients drawn for each round, or None for all.
         nodes: Nodes to wait for before the first round; None: as many as the simulation has, or two.
         wait_s: Seconds to wait for them.
-        timeout_s: Seconds to wait for the replies of a round.
+        timeout_s: Seconds to wait for the replies of a round; None: as `server_app.patience` derives them.
+        link_mbit: The slowest link to a site to be expected, in Mbit/s; for that.
+        patience: Longest work of a client, in units of the longest seen so far; for that.
         min_replies: Sound replies that a round needs to change the model.
         upload_failure: Probability that a client trains and its upload is lost, drawn from (seed, round,
             client); to study how strategies bear it.
@@ -106,7 +122,9 @@ class Cohort(_Section):
     clients_per_round: int | None = Field(ge=1)
     nodes: int | None = Field(ge=1)
     wait_s: float = Field(gt=0)
-    timeout_s: float = Field(gt=0)
+    timeout_s: float | None = Field(gt=0)
+    link_mbit: float = Field(default=10.0, gt=0)
+    patience: float = Field(default=10.0, ge=1)
     min_replies: int = Field(ge=1)
     upload_failure: float = Field(default=0.0, ge=0, lt=1)
 
@@ -205,6 +223,7 @@ class ClientSettings(_Section):
     partition: Component
     protocol: Component
     training: Training
+    privacy: Privacy = Privacy()
     evaluation: Evaluation
     objective: Component
 
@@ -225,6 +244,7 @@ class Settings(_Section):
     partition: Component
     protocol: Component
     training: Training
+    privacy: Privacy = Privacy()
     cohort: Cohort
     screening: Screening
     evaluation: Evaluation

@@ -19,7 +19,7 @@ from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
-from fedvsr_core.errors import ConfigurationError, FederationError, FedVSRError
+from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
 from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
@@ -28,7 +28,7 @@ from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import COMPLETED, Journal, is_completed, read_journal
 from fedvsr_core.records.provenance import provenance
 from fedvsr_core.records.report import write_report
-from fedvsr_core.records.run_dir import RunDir
+from fedvsr_core.records.run_dir import ANNOUNCED, RunDir
 from fedvsr_core.settings import Settings
 from server_app.moving_average import MovingAverage, without_trained
 from server_app.norms import Norms
@@ -37,6 +37,9 @@ from server_app.strategies.resumable import ResumableStrategy
 from server_app.strategies.stock import adapted
 
 app = ServerApp()
+
+LEFT_BEHIND_S = 120.0
+"""How long the process of a run that Flower has given up may still write to its directory."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def main(grid: Grid, context: Context) -> None:
         try:
             _run(grid, context.run_config)
         except FedVSRError as error:
-            _log.error("%s", error)  # the sentence by itself, before Flower prints the traceback
+            _log.error("%s%s", REFUSED, error)  # the sentence by itself, before Flower prints the traceback
             raise
 
 
@@ -59,9 +62,13 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         run_dir = RunDir.open(settings.run.resume)
     else:
         run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
-    with run_dir.locked(), _log_to(logging.FileHandler(run_dir.log)), Journal(run_dir.journal) as journal:
-        _log.info("run directory: %s", run_dir.path)
-        factor = settings.screening.norm_factor or math.inf
+    with (
+        run_dir.locked(LEFT_BEHIND_S if settings.run.resume else 0),
+        _log_to(logging.FileHandler(run_dir.log)),
+        Journal(run_dir.journal) as journal,
+    ):
+        _log.info("%s%s", ANNOUNCED, run_dir.path)
+        factor = math.inf if strategy.clips else settings.screening.norm_factor or math.inf
         norms = {name: Norms(factor=factor) for name in (keys.ARRAYS, *strategy.beside)}
         counted: dict[str, int] = {}
         average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
@@ -118,7 +125,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
 
 def _end(run_dir: RunDir, journal: Journal, began: float, outcome: str) -> None:
     journal.append({"phase": "end", "seconds": time.monotonic() - began, "outcome": outcome})
-    _log.info("run directory: %s", run_dir.path)
+    _log.info("%s%s", ANNOUNCED, run_dir.path)
 
 
 def _clients_before(run_dir: RunDir) -> list[str] | None:

@@ -15,6 +15,7 @@ from flwr.serverapp import Grid
 from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.declines import why_declined
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Cohort
@@ -57,14 +58,16 @@ class Members:
     Args:
         grid: The federation.
         settings: How many to wait for, and how long.
+        earlier: Names of the clients that a run has had so far, if it is resumed; to say who is missing.
     """
 
-    def __init__(self, grid: Grid, settings: Cohort) -> None:
+    def __init__(self, grid: Grid, settings: Cohort, earlier: Iterable[str] = ()) -> None:
         self._grid = grid
         self._settings = settings
         self._asked: dict[int, Exchange] = {}
         self._known: dict[int, Member] = {}
         self._failing: dict[int, str] = {}
+        self._names = set(earlier)
 
     def gather(self) -> dict[str, Member]:
         """Wait for the federation to be complete, before the first round.
@@ -96,6 +99,9 @@ class Members:
             for node in sorted(nodes - self._known.keys()):
                 self._ask(node, strict=strict)
             here = [member for node, member in self._known.items() if node in nodes]
+            names = {member.client for member in here}
+            self._names |= names
+            missing = f"; missing: {', '.join(gone)}" if (gone := sorted(self._names - names)) else ""
             clash = _clash(here) if strict else ""
             if len(here) >= enough(here) and not clash:
                 return {member.client: member for member in sorted(here, key=lambda member: member.client)}
@@ -105,12 +111,12 @@ class Members:
                 failing = "".join(f"; node {node} says: {why}" for node, why in self._failing.items())
                 raise FederationError(
                     f"{enough(here)} nodes must take part, {len(here)} do after"
-                    f" {self._settings.wait_s:.0f} s{failing}; start the missing SuperNodes, or lower"
-                    " cohort.nodes and cohort.min_replies, and resume this run"
+                    f" {self._settings.wait_s:.0f} s{missing}{failing}; start the missing SuperNodes, or"
+                    " lower cohort.nodes and cohort.min_replies, and resume this run"
                 )
             if len(here) != told:
                 told = len(here)
-                _log.info("waiting for nodes: %d of %d are here", told, enough(here))
+                _log.info("waiting for nodes: %d of %d are here%s", told, enough(here), missing)
             time.sleep(POLL_S)
 
     def _complete(self, here: Sequence[Member]) -> int:
@@ -128,7 +134,7 @@ class Members:
                 self._known[node] = _introduction(reply, node)
                 self._failing.pop(node, None)
             except FederationError as error:
-                if strict and not reply.has_error():
+                if strict and not reply.has_error() and not why_declined(reply.content):
                     raise
                 if self._failing.get(node) != str(error):
                     self._failing[node] = str(error)
@@ -234,6 +240,8 @@ def warn_of_hidden_gpu(members: Iterable[Member]) -> None:
 def _introduction(reply: Message, node: int) -> Member:
     if reply.has_error():
         raise FederationError(last_line(reply.error.reason))
+    if why := why_declined(reply.content):
+        raise FederationError(why)
     try:
         words = records_of(reply.content, ConfigRecord)[keys.ABOUT]
         numbers = records_of(reply.content, MetricRecord)[keys.METRICS]

@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes
 from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.declines import why_declined
 from fedvsr_core.flower.scores import WHOSE, ScoreReport
 from fedvsr_core.metrics.average import plain, summed
 from fedvsr_core.metrics.names import METRICS
@@ -20,6 +21,7 @@ from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.records.markdown import signed
 from server_app.cohort import Member
 from server_app.exchange import Exchange, last_line
+from server_app.patience import Patience
 from server_app.screening import Refusal
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def evaluate_on_clients(
     arrays: ArrayRecord,
     config: ConfigRecord,
     protocol: Protocol,
-    timeout_s: float,
+    patience: Patience,
 ) -> dict[str, Any]:
     """Have every client score the model, and add up their sums.
 
@@ -51,7 +53,7 @@ def evaluate_on_clients(
         arrays: The model.
         config: The clients' settings.
         protocol: How they score.
-        timeout_s: Seconds to wait for them.
+        patience: How long to wait for them; learns from their replies.
 
     Returns:
         A line of the journal, but for ``phase`` and ``round``.
@@ -66,11 +68,13 @@ def evaluate_on_clients(
         )
         for node in sorted(asked)
     )
-    exchange = Exchange(grid, messages)
+    timeout_s = patience.limit_s(size_bytes(arrays))
+    exchange = Exchange(grid, messages, timeout_s)
     refused = [
         Refusal(asked[node], node, "unsent", "Flower didn't take its message") for node in exchange.unsent
     ]
     reports: dict[int, ScoreReport] = {}
+    replied_s: dict[str, float] = {}
     waiting = dict(exchange.sent)
     for reply in exchange.replies(timeout_s):
         node = waiting.pop(reply.metadata.reply_to_message_id, 0)
@@ -78,12 +82,17 @@ def evaluate_on_clients(
             continue
         try:
             reports[node] = _read(reply, asked[node], protocol)
+            replied_s[asked[node]] = time.monotonic() - began
+        except _DeclinedError as declined:
+            refused.append(Refusal(asked[node], node, "declined", str(declined)))
         except (KeyError, TypeError, ValueError) as error:
             refused.append(Refusal(asked[node], node, "report", str(error)[:300]))
     refused += [Refusal(asked[node], node, "timeout", "it didn't reply in time") for node in waiting.values()]
     for one in refused:
         _log.warning("%s: the scores of %s are left out (%s): %s", title, one.client, one.code, one.reason)
     ordered = [reports[node] for node in sorted(reports, key=lambda node: asked[node])]
+    rows = [_row(report, replied_s[report.client]) for report in ordered if report.clips]
+    patience.learn(rows)
     line = {
         "seconds": time.monotonic() - began,
         "bytes-down": size_bytes(arrays) * len(exchange.sent),
@@ -91,16 +100,22 @@ def evaluate_on_clients(
         **_means(ordered, "model", protocol.reported),
         "bicubic": _means(ordered, "bicubic", protocol.reported),
         "clips": sum(report.clips for report in ordered),
-        "clients": [_row(report) for report in ordered if report.clips],
+        "clients": rows,
         "refused": [asdict(one) | {"node": str(one.node)} for one in refused],
     }
     _tell(title, line, protocol)
     return line
 
 
+class _DeclinedError(Exception):
+    pass
+
+
 def _read(reply: Message, client: str, protocol: Protocol) -> ScoreReport:
     if reply.has_error():
         raise ValueError(f"error {reply.error.code}: {last_line(reply.error.reason)}")
+    if why := why_declined(reply.content):
+        raise _DeclinedError(why)
     report = ScoreReport.unpack(reply.content, protocol.reported)
     if report.client != client:
         raise ValueError(f"it says that it is {report.client!r:.100}")
@@ -123,13 +138,14 @@ def _means(reports: Sequence[ScoreReport], whose: str, metrics: Sequence[str]) -
     return plain({metric: summed(report.sums[whose][metric] for report in having) for metric in metrics})
 
 
-def _row(report: ScoreReport) -> dict[str, Any]:
+def _row(report: ScoreReport, replied_s: float) -> dict[str, Any]:
     means = {metric: mean.value for metric, mean in report.sums[WHOSE[0]].items()}
     return {
         "client": report.client,
         "clips": report.clips,
         "frames": report.frames,
         "seconds": report.seconds,
+        "reply-seconds": replied_s,
         **means,
     }
 

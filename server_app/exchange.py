@@ -10,6 +10,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.differences import from_differences
 
 POLL_S = 0.2
+SLACK_S = 60.0
 
 
 class Exchange:
@@ -20,6 +21,9 @@ class Exchange:
     Args:
         grid: Where to send.
         messages: What to send; sent at once.
+        lifetime_s: Seconds after which Flower drops a message that hasn't reached its node, and a reply that
+            hasn't reached us; `SLACK_S` are added, so that it's not Flower's clock that ends a round. None:
+            Flower's default, half a day.
 
     Attributes:
         sent: Destination node by message id.
@@ -27,12 +31,15 @@ class Exchange:
         unsent: Nodes whose message the grid refused, such as those that have just left.
     """
 
-    def __init__(self, grid: Grid, messages: Iterable[Message]) -> None:
+    def __init__(self, grid: Grid, messages: Iterable[Message], lifetime_s: float | None = None) -> None:
         self._grid = grid
         self.sent: dict[str, int] = {}
         self.unsent: list[int] = []
         for message in messages:
             node = message.metadata.dst_node_id
+            if lifetime_s is not None:
+                waited_s = time.time() - message.metadata.created_at  # for those that were sent before it
+                message.metadata.ttl = waited_s + lifetime_s + SLACK_S
             accepted = [message_id for message_id in grid.push_messages([message]) if message_id]
             if accepted:
                 self.sent[accepted[0]] = node

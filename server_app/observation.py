@@ -34,12 +34,15 @@ class Observation:
         self._title = title
         self._of = of
         self._bytes_up = 0
+        self._began = time.monotonic()
+        self._arrived_s = 0.0
         self._dead: str | None = None
         self.clients: list[dict[str, Any]] = []
 
     def arriving(self, replies: Iterable[Message]) -> Iterator[Message]:
         """Pass on replies as they come, sound or not."""
         for reply in replies:
+            self._arrived_s = time.monotonic() - self._began
             if reply.has_error():
                 if any(sign in (reply.error.reason or "") for sign in _DEAD_WORKER):
                     self._dead = reply.error.reason
@@ -63,18 +66,20 @@ class Observation:
                     "examples": report.examples,
                     "steps": report.steps,
                     "seconds": report.seconds,
+                    "reply-seconds": self._arrived_s,
                     "peak-memory-mb": report.peak_memory_mb,
                     "device": report.device,
                     "batches": report.batches,
+                    **({"epsilon": report.epsilon, "delta": report.delta} if report.epsilon else {}),
                 }
             )
             _log.info(
-                "%s: %s trained %d steps in %.0f s, loss %.5f (%d of %d)",
+                "%s: %s trained %d steps in %.0f s, %s (%d of %d)",
                 self._title,
                 report.client,
                 report.steps,
                 report.seconds,
-                report.loss,
+                "loss kept for privacy" if report.withheld else f"loss {report.loss:.5f}",
                 len(self.clients),
                 self._of,
             )

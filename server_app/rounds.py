@@ -19,7 +19,7 @@ from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.records.journal import Journal
+from fedvsr_core.records.journal import Journal, Line, read_journal
 from fedvsr_core.records.markdown import signed
 from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
@@ -30,6 +30,7 @@ from server_app.exchange import Exchange, restored
 from server_app.moving_average import MovingAverage
 from server_app.norms import Norms
 from server_app.observation import Observation, Waiting
+from server_app.patience import Patience, replied_in
 from server_app.screening import Refusal, Screening
 from server_app.strategies.resumable import ResumableStrategy
 
@@ -77,11 +78,16 @@ class Rounds:
         self._held_out = held_out
         self._run_dir = run_dir
         self._journal = journal
-        self._members = Members(grid, settings.cohort)
         self._client_settings = settings.for_clients().model_dump_json()
         self._norms = norms
         self._counted = dict(counted or {})
         self._average = average
+        lines = read_journal(journal.path)
+        earlier = {name for line in lines if line["phase"] == "start" for name in line["names"]}
+        self._members = Members(grid, settings.cohort, earlier)
+        self._patience = {
+            phase: Patience(settings, _replied(lines, phase)) for phase in ("train", "evaluate-clients")
+        }
         self._idle = 0
 
     def gather(self) -> list[str]:
@@ -94,6 +100,12 @@ class Rounds:
         members = self._members.gather()
         _log.info("%d clients: %s", len(members), ", ".join(members))
         warn_of_hidden_gpu(members.values())
+        message_bytes = size_bytes(self._outgoing(1)[0])
+        _log.info(
+            "a message with the model has %.1f MB; the first replies are waited for up to %.0f s",
+            message_bytes / 1e6,
+            self._patience["train"].limit_s(message_bytes),
+        )
         drawn = self._settings.cohort.clients_per_round or len(members)
         self._strategy.prepare(clients=len(members), cohort=min(drawn, len(members)))
         return list(members)
@@ -166,7 +178,8 @@ class Rounds:
             self._addressed(self._strategy.configure_train(server_round, arrays, config, grid), names)
         )
         bytes_down = {message.metadata.dst_node_id: _size(message) for message in messages}
-        exchange = Exchange(self._grid, messages)
+        timeout_s = self._patience["train"].limit_s(max(bytes_down.values(), default=0))
+        exchange = Exchange(self._grid, messages, timeout_s)
         del messages
         lost = lost_uploads(
             names.values(), settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
@@ -179,6 +192,7 @@ class Rounds:
             max_examples=settings.screening.max_examples,
             max_loss=settings.screening.max_loss,
             beside={name: self._norms[name] for name in self._strategy.beside},
+            weighs_by_loss=self._strategy.weighs_by_loss,
             lost=[node for node, client in names.items() if client in lost],
             code=code_digest(),
             norms=self._norms[keys.ARRAYS],
@@ -186,7 +200,7 @@ class Rounds:
         observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
 
         before = self._strategy.state()
-        replies = observation.arriving(exchange.replies(settings.cohort.timeout_s))
+        replies = observation.arriving(exchange.replies(timeout_s))
         if settings.training.upload == "float16":
             replies = restored(replies, arrays)
         sound = screening.admit(replies)
@@ -195,6 +209,7 @@ class Rounds:
         updated, _ = self._strategy.aggregate_train(server_round, waiting)
         aggregation_s = time.monotonic() - aggregating - waiting.seconds
         screening.close()
+        self._patience["train"].learn(observation.clients)
 
         learned = updated is not None and len(observation.clients) >= settings.cohort.min_replies
         if updated is not None and learned:
@@ -287,7 +302,7 @@ class Rounds:
             arrays=arrays,
             config=config,
             protocol=self._held_out.protocol,
-            timeout_s=self._settings.cohort.timeout_s,
+            patience=self._patience["evaluate-clients"],
         )
         self._journal.append({"phase": "evaluate-clients", "round": server_round, **line})
 
@@ -304,6 +319,10 @@ class Rounds:
             score=score,
         )
         save_round(self._run_dir.checkpoints, checkpoint, keep=self._settings.run.keep)
+
+
+def _replied(lines: Iterable[Line], phase: str) -> list[float]:
+    return [seconds for line in lines if line["phase"] == phase for seconds in replied_in(line["clients"])]
 
 
 def _size(message: Message) -> int:

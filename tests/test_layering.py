@@ -15,7 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]
 DROPPED = {"lib", "lib64", "build", "env", "venv", "ENV", "parts", "eggs"}
 """Folders of the root that Flower leaves out of the app bundle without a word."""
-KEPT = ("logging.getLogger(__name__)", "ClientApp()", "ServerApp()", "typer.Typer(", "TypeVar(")
+KEPT = ("logging.getLogger(__name__)", "ClientApp(", "ServerApp()", "typer.Typer(", "TypeVar(")
 """What a module may make at import and keep."""
 COLLECTIONS = (ast.List, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp)
 

@@ -32,7 +32,9 @@ from fedvsr_core.errors import DataError
 from fedvsr_core.flower.run_config import parse_run_config
 
 app = typer.Typer(
-    help="Look at videos, make a clip store of them, and see how they would be divided.", no_args_is_help=True
+    add_completion=False,
+    help="Look at videos, make a clip store of them, and see how they would be divided.",
+    no_args_is_help=True,
 )
 
 _ROWS = 60

@@ -93,6 +93,19 @@ def trainings(lines: Sequence[Line]) -> list[Line]:
     return [found[number] for number in sorted(found)]
 
 
+def rounds_done(lines: Sequence[Line]) -> int:
+    """The last round of training on record; 0 if there is none."""
+    return max((line["round"] for line in lines if line["phase"] == "train"), default=0)
+
+
+def outcome(lines: Sequence[Line]) -> str | None:
+    """How the last attempt ended, ``completed`` or why it stopped; None while it runs, or if it was killed.
+
+    An end that comes before the last start is of an earlier attempt.
+    """
+    return str(lines[-1]["outcome"]) if lines and lines[-1]["phase"] == "end" else None
+
+
 def client_series(lines: Sequence[Line], what: str) -> dict[str, dict[int, float]]:
     """A number that clients report, such as ``loss`` or ``weight``.
 

@@ -10,15 +10,18 @@ before its checkpoint, so a checkpoint never knows more than the journal.
 ``train``: ``round``, ``seconds``, ``aggregation-seconds`` (without the wait for replies), ``bytes-down``,
     ``bytes-up``, ``server-memory-mb``, ``hellinger``, ``mixing``, ``kept-model`` (true if no update was
     used), ``clients`` (a list of ``client``, ``node``, ``loss``, ``parts``, ``examples``, ``steps``,
-    ``weight``, ``seconds``, ``peak-memory-mb``, ``device``, ``batches``) and ``refused`` (a list of
-    ``client``, ``node``, ``code``, ``reason``).
+    ``weight``, ``seconds``, ``reply-seconds`` (from sending to receiving), ``peak-memory-mb``, ``device``,
+    ``batches``) and ``refused`` (a list of ``client``, ``node``, ``code``, ``reason``); of a client with
+    differential privacy also ``epsilon`` and ``delta`` of the round; with central privacy ``clipping-norm``
+    and ``noise-multiplier``.
 ``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), ``made-by`` (tools and versions behind
     metrics for which they matter), the means over clips by metric, such as
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which
     only the first such line needs; ``left-out`` counts values that weren't finite, where there are any.
 ``evaluate-clients``: on the clients' own held-out clips: ``round``, ``seconds``, ``protocol``, the means over
     all of them, ``bicubic``, ``clips`` (how many), ``bytes-down``, ``clients`` (a list of ``client``,
-    ``clips``, ``frames``, ``seconds`` and its means by metric) and ``refused`` (as in ``train``).
+    ``clips``, ``frames``, ``seconds``, ``reply-seconds`` and its means by metric) and ``refused`` (as in
+    ``train``).
 ``end``: ``seconds``, ``outcome`` (``completed``, or why the run stopped).
 """
 
@@ -48,12 +51,15 @@ class Journal:
     Args:
         path: The file; made if it doesn't exist. A half-written last line, which a crash leaves, is cut off.
 
+    Attributes:
+        path: The file.
+
     Raises:
         CheckpointError: If a line other than the last is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         whole = _whole_lines(path) if path.exists() else []
         self._file = path.open("ab")
         self._file.truncate(sum(map(len, whole)))
@@ -76,12 +82,12 @@ class Journal:
 
         The lines are kept aside, in ``journal.discarded.jsonl``.
         """
-        whole = _whole_lines(self._path)
+        whole = _whole_lines(self.path)
         later = (i for i, text in enumerate(whole) if json.loads(text).get("round", 0) > last_round)
         first = next(later, len(whole))
         if first == len(whole):
             return
-        with self._path.with_suffix(".discarded.jsonl").open("ab") as aside:
+        with self.path.with_suffix(".discarded.jsonl").open("ab") as aside:
             aside.writelines(whole[first:])
             aside.flush()
             os.fsync(aside.fileno())

@@ -7,9 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from fedvsr_core.checkpoints.rounds import BEST, LAST
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.metrics.protocol import Protocol
-from fedvsr_core.records.history import Evaluation, best_evaluation, evaluations, trainings
+from fedvsr_core.records.history import (
+    Evaluation,
+    best_evaluation,
+    evaluations,
+    outcome,
+    rounds_done,
+    trainings,
+)
 from fedvsr_core.records.journal import Line
 from fedvsr_core.records.markdown import duration, number, ranges, signed, table
+from fedvsr_core.records.privacy import privacy
 from fedvsr_core.records.provenance import command
 from fedvsr_core.records.refusals import persistent_offenders, refusals
 from fedvsr_core.records.run_dir import RunDir
@@ -48,6 +56,7 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
         _scores(lines),
         _clients_scores(lines),
         _rounds(lines),
+        privacy(lines),
         _refused(lines),
         _files(run),
         _next(run),
@@ -57,21 +66,15 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
 
 def _title(lines: Sequence[Line]) -> list[str]:
     start = _last(lines, "start")
-    done = max((line["round"] for line in trainings(lines)), default=0)
     phases = ("train", "evaluate", "evaluate-clients")
     seconds = sum(line["seconds"] for line in lines if line["phase"] in phases)
     scoring = sum(line["seconds"] for line in lines if line["phase"] in phases[1:])
-    # An end that comes before the last start is of an earlier attempt.
-    end = (
-        lines[-1]
-        if lines and lines[-1]["phase"] == "end"
-        else {"outcome": "no end on record: running or killed"}
-    )
+    ended = outcome(lines) or "no end on record: running or killed"
     name = " ".join(str(start[key]) for key in ("strategy", "model") if key in start)
     return [
-        f"# {name or 'Federated run'}: {done} rounds",
+        f"# {name or 'Federated run'}: {rounds_done(lines)} rounds",
         "",
-        f"Outcome: **{end['outcome']}**. Training and evaluation took {duration(seconds)}."
+        f"Outcome: **{ended}**. Training and evaluation took {duration(seconds)}."
         f" Of these, evaluation took {duration(scoring)}.",
     ]
 

@@ -18,7 +18,7 @@ class AdaptiveClipping(DifferentialPrivacyServerSideAdaptiveClipping):
 
     Args:
         strategy: What combines the clipped updates.
-        noise_multiplier: Of the update and the count together, >= 0; below twice `clipped_count_stddev`.
+        noise_multiplier: Of the update and the count together, >= 0; below twice ``clipped_count_stddev``.
         num_sampled_clients: Clients that take part in a round.
         initial_clipping_norm: Of a client's whole update, in the first round.
         target_clipped_quantile: Of the clients' norms, in [0, 1]; 0.5 is the median.
@@ -28,6 +28,10 @@ class AdaptiveClipping(DifferentialPrivacyServerSideAdaptiveClipping):
 
     Raises:
         ConfigurationError: If the noise on the count is too small for the noise multiplier.
+
+    Attributes:
+        whole_noise: The noise multiplier that was asked for, by which privacy is counted; Flower's
+            ``noise_multiplier`` is that of the update alone.
 
     Source: Andrew et al., NeurIPS 2021, algorithm 1.
     """
@@ -58,6 +62,7 @@ class AdaptiveClipping(DifferentialPrivacyServerSideAdaptiveClipping):
             clip_norm_lr,
             clipped_count_stddev,
         )
+        self.whole_noise = noise_multiplier
         self._within: float | None = None
 
     def aggregate_train(

@@ -11,6 +11,7 @@ class InverseLoss(WeightedMean):
     """
 
     usual_factor = 16.0
+    weighs_by_loss = True
 
     def factor(self, update: Update) -> float:
         """One over the loss."""

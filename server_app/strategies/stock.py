@@ -75,6 +75,8 @@ class Stock(ResumableStrategy):
         self._loaded: dict[str, np.ndarray] | None = None
         for layer in self._layers():
             _check(layer)
+        self.weighs_by_loss = any(isinstance(layer, flower.QFedAvg) for layer in self._layers())
+        self.clips = isinstance(strategy, (*_FIXED, *_ADAPTIVE))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
         """Refuse a cohort that is too small for what the strategy promises.
@@ -145,6 +147,8 @@ class Stock(ResumableStrategy):
             if isinstance(layer, (*_FIXED, *_ADAPTIVE)):
                 layer.num_sampled_clients = len(ordered)
                 self.diagnostics["clipping-norm"] = float(layer.clipping_norm)
+                whole = layer.whole_noise if isinstance(layer, _ADAPTIVE) else layer.noise_multiplier
+                self.diagnostics["noise-multiplier"] = float(whole)
         updated, metrics = self._strategy.aggregate_train(server_round, ordered)
         if updated is None:
             return None, None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fedvsr_core.errors import FederationError
 from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.declines import decline
 from fedvsr_core.settings import Cohort
 from server_app.cohort import CohortGrid, Member, Members, check_code, draw, last_line, warn_of_hidden_gpu
 
@@ -135,6 +136,33 @@ class TestMembers:
         with pytest.raises(FederationError, match=sentence):
             members(fake_grid([1, 2], introduction), nodes=3).gather()
         assert 60 <= clock.now < 62
+
+    def test_who_is_missing_is_named(self, fake_grid, introduction, clock, caplog):
+        caplog.set_level(logging.INFO, "server_app")
+        grid = fake_grid([1, 2], introduction)
+        known = members(grid, min_replies=2)
+        known.gather()
+        grid.nodes.remove(2)
+        with pytest.raises(
+            FederationError, match=r"^2 nodes must take part, 1 do after 60 s; missing: site-2; start"
+        ):
+            known.online()
+        assert "waiting for nodes: 1 of 2 are here; missing: site-2" in caplog.text
+
+    def test_who_took_part_before_a_resume_is_missing_too(self, fake_grid, introduction, clock):
+        settings = {"clients_per_round": None, "nodes": 2, "wait_s": 60, "timeout_s": 1, "min_replies": 1}
+        known = Members(fake_grid([1], introduction), Cohort(**settings), ["site-1", "site-9"])
+        with pytest.raises(FederationError, match="after 60 s; missing: site-9; start"):
+            known.gather()
+
+    def test_a_node_that_declines_is_asked_again(self, fake_grid, introduction, clock, caplog):
+        def answer(message):
+            if message.metadata.dst_node_id == 2 and clock.now < 5:
+                return Message(decline("configuration"), reply_to=message)
+            return introduction(message)
+
+        assert list(members(fake_grid([1, 2], answer)).gather()) == ["site-1", "site-2"]
+        assert "node 2 can't take part: it declines: its node configuration" in caplog.text
 
     def test_a_node_that_errs_is_named_and_asked_again(self, fake_grid, introduction, clock, caplog):
         def answer(message):

@@ -34,6 +34,7 @@ def test_a_row_for_each_client_that_was_let_in(observation):
     replies = [reply(12, "b"), reply(11, "a", loss=0.25)]
     assert list(observation.admitted(replies)) == replies
     assert [row["client"] for row in observation.clients] == ["b", "a"]  # as they arrived
+    assert observation.clients[1].pop("reply-seconds") == 0.0
     assert observation.clients[1] == {
         "client": "a",
         "node": "11",

@@ -1,0 +1,103 @@
+"""A server and two sites, set up by the commands of deploy/README.md as they stand there."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+from fedvsr_core.data.synthetic import Synthetic
+from tests.deploy.hosts import Network, missing
+from tests.deploy.recipe import steps
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("client_app", "conf", "fedvsr_core", "server_app")
+FRAMES = {"north": [12], "south": [8, 10]}  # of each video
+TINY = "rounds=2 training.batch=2 data.frames=8 data.height=16 data.width=16"
+SAYS = {  # what tells that a process is ready
+    "superlink": "Application startup complete",
+    "superexec": "Starting Flower SuperExec",
+    "proxy": "starting",
+    "site.toml": "Starting Flower SuperNode",
+}
+
+
+class Federation:
+    """What the recipe has made, and all that it said on the way."""
+
+    def __init__(self, network):
+        self.network = network
+        self.said = {}
+
+    def follow(self):
+        """Do what the recipe says, in its order."""
+        for step in steps():
+            host = self.network[step.host]
+            for number, script in enumerate(_lines(step)):
+                if step.stays:
+                    name = script.split()[-1].rpartition("/")[2]
+                    host.start(script, name)
+                    host.wait_for(SAYS[name], name)
+                else:
+                    self.said[step, number] = host.run(_tiny(script))[1]
+
+    @property
+    def server(self):
+        return self.network["server"]
+
+
+def _lines(step):
+    return step.script.splitlines() if step.stays else [step.script]
+
+
+def _tiny(script):
+    """The same with less to do."""
+    words = json.dumps(f'experiment="smoke" overrides="{TINY}"').replace("$", "")
+    return "\n".join(
+        f"{line} --run-config '{json.loads(words)}'" if line.startswith("fedvsr run ") else line
+        for line in script.splitlines()
+    )
+
+
+def write_video(path, frames, seed):
+    """A small video of moving shapes."""
+    made = Synthetic(scale=4, clips=1, held_out_clips=0, frames=frames, height=16, width=20, seed=seed)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (80, 64))
+    for frame in made.train()[0].clip().high:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """A server, two sites and a stranger, as the recipe finds them: with the app and with videos."""
+    if reason := missing():
+        pytest.skip(reason)
+    root = tmp_path_factory.mktemp("network").resolve()
+    made = Network(root, ("server", "north", "south", "stranger"), {"server": ("fedvsr.example.org",)})
+    try:
+        source = made["server"].root / "srv" / "source"
+        for name in PACKAGES:
+            shutil.copytree(
+                REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "local")
+            )
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(REPOSITORY / name, source)
+        for name, lengths in FRAMES.items():
+            videos = made[name].root / "srv" / "videos"
+            videos.mkdir()
+            for number, frames in enumerate(lengths):
+                write_video(videos / f"{number}.avi", frames, seed=10 * len(name) + number)
+        write_video(made["server"].root / "srv" / "in.mp4", 3, seed=1)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def federation(network):
+    """After the last line of the recipe."""
+    made = Federation(network)
+    made.follow()
+    return made
