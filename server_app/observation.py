@@ -70,15 +70,16 @@ class Observation:
                     "peak-memory-mb": report.peak_memory_mb,
                     "device": report.device,
                     "batches": report.batches,
+                    **({"epsilon": report.epsilon, "delta": report.delta} if report.epsilon else {}),
                 }
             )
             _log.info(
-                "%s: %s trained %d steps in %.0f s, loss %.5f (%d of %d)",
+                "%s: %s trained %d steps in %.0f s, %s (%d of %d)",
                 self._title,
                 report.client,
                 report.steps,
                 report.seconds,
-                report.loss,
+                "loss kept for privacy" if report.withheld else f"loss {report.loss:.5f}",
                 len(self.clients),
                 self._of,
             )

@@ -9,7 +9,7 @@ import errno
 import torch
 from flwr.app import ConfigRecord, RecordDict
 
-from fedvsr_core.errors import CheckpointError, ConfigurationError, DataError, FedVSRError
+from fedvsr_core.errors import CheckpointError, CodeError, ConfigurationError, DataError, FedVSRError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
 
@@ -18,6 +18,7 @@ REASONS = {
     "disk": "its disk is full, or may not be written to",
     "memory": "it has too little memory for this model and this size of crops",
     "configuration": "its node configuration and the settings of the run don't go together",
+    "code": "it runs the code that its operator has reviewed, and no other",
     "weights": "it lacks the files of weights that the run starts from, or has others; give all sites"
     " the same",
     "state": "it lacks what it kept in earlier rounds, or runs another version",
@@ -25,9 +26,6 @@ REASONS = {
     "software": "its software failed",
 }
 """What the server says for each word."""
-
-EXPECTED = (FedVSRError, OSError, MemoryError, RuntimeError)
-"""Errors that a client answers with a word; torch raises its own as RuntimeError."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_ROOM = ("can't allocate memory", "not enough memory")  # torch on a CPU
@@ -45,6 +43,7 @@ def word_of(error: BaseException) -> str:
         (DataError, "data"),
         (ConfigurationError, "configuration"),
         (CheckpointError, "weights"),
+        (CodeError, "code"),
     ):
         if isinstance(error, kind):
             return word

@@ -7,7 +7,7 @@ import torch
 from flwr.app import ConfigRecord, RecordDict
 
 from fedvsr_core.errors import CheckpointError, ConfigurationError, DataError, FederationError, ShapeError
-from fedvsr_core.flower.declines import EXPECTED, REASONS, decline, why_declined, word_of
+from fedvsr_core.flower.declines import REASONS, decline, why_declined, word_of
 
 ERRORS = [
     (DataError("no videos in '/secret'"), "data"),
@@ -32,7 +32,6 @@ ERRORS = [
 
 @pytest.mark.parametrize(("error", "word"), ERRORS, ids=lambda value: str(value)[:30])
 def test_the_word_of_an_error(error, word):
-    assert isinstance(error, EXPECTED)
     assert word_of(error) == word
     assert word in REASONS
 
