@@ -22,10 +22,6 @@ _CENTRAL = (
     " better than that. The server itself isn't covered, nor the journal with its losses, nor the plots."
 )
 _REFUSED = "Replies were refused, and whose may depend on the videos: **no figure** holds for this run."
-_ADAPTIVE = (
-    "Clipping was adaptive: there was noise, but **no figure** holds. Flower clips to one norm, and adds the"
-    " noise for the next one, which may be smaller."
-)
 
 
 def privacy(lines: Sequence[Line]) -> list[str]:
@@ -64,11 +60,11 @@ def _central(lines: Sequence[Line]) -> list[str]:
     clipped = [line for line in trainings(lines) if "clipping-norm" in line]
     if not clipped:
         return []
-    if any("noise-multiplier" not in line for line in clipped):
-        return ["", _ADAPTIVE]
     if any(line["refused"] for line in clipped):
         return ["", _REFUSED]
-    # A client whose videos are others moves the sum of clipped updates by up to twice the norm.
+    # A client whose videos are others moves the sum of clipped updates by up to twice the norm. Adaptive
+    # clipping also releases a count, which that moves by one; the multiplier covers both (Andrew et al.,
+    # theorem 1).
     noise = min(float(line["noise-multiplier"]) for line in clipped) / 2
     total = composed_epsilon(noise, len(clipped), CENTRAL_DELTA) if noise > 0 else math.inf
     figure = (

@@ -31,7 +31,7 @@ def test_what_just_fits(free):
 def test_what_does_not(free):
     free(4 * 2**20 - 1)
     with pytest.raises(
-        MemoryError, match="^weights, gradients and moments need 4 MB, but 4 MB are free on cpu;"
+        MemoryError, match=r"^weights, gradients and moments need 4 MB, but 4 MB are free on cpu;"
     ):
         check_room(ARRAYS, torch.device("cpu"))
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from fedvsr_core.privacy.gaussian import classical_noise_multiplier, composed_epsilon
 
-# From PLDAccountant and RdpAccountant of Google's dp-accounting 0.6.0, after compose(GaussianDpEvent(noise),
-# rounds). The first is exact but for its grid of 1e-4, the second an upper bound.
+# From Google's dp-accounting 0.6.0: PLDAccountant and RdpAccountant after
+# compose(GaussianDpEvent(noise), rounds).
+# The first is exact but for its grid of 1e-4, the second an upper bound.
 GOLDEN = [
     (4.84480588, 1, 1e-5, 0.751, 0.822),
     (4.84480588, 8, 1e-5, 2.3709, 2.5729),

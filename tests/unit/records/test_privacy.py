@@ -50,7 +50,6 @@ def test_little_noise_promises_nothing(journal):
 
 
 def test_where_no_figure_holds_there_is_none(journal):
-    assert "adaptive" in section(central(journal))
     refused = central(journal, **{"noise-multiplier": 10.0})
     refused[1]["refused"] = [{"client": "partition-1", "code": "timeout", "reason": "late"}]
     assert "epsilon" not in section(refused)

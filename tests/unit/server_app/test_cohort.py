@@ -144,7 +144,7 @@ class TestMembers:
         known.gather()
         grid.nodes.remove(2)
         with pytest.raises(
-            FederationError, match="^2 nodes must take part, 1 do after 60 s; missing: site-2; start"
+            FederationError, match=r"^2 nodes must take part, 1 do after 60 s; missing: site-2; start"
         ):
             known.online()
         assert "waiting for nodes: 1 of 2 are here; missing: site-2" in caplog.text

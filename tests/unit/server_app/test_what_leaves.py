@@ -1,4 +1,4 @@
-"""Every message of a run holds what docs/privacy.md lists and nothing else; no name of a file leaves."""
+"""Every message of a run holds what docs/privacy.md lists, and nothing else; no file's name leaves a site."""
 
 import getpass
 import re
@@ -20,8 +20,9 @@ SECRET = "patient-0815"
 LONGEST = 200
 TINY = (
     "model.width=4 model.blocks=1 data.clips=2 data.held_out_clips=1 data.frames=4 data.height=8 data.width=8"
-    " training.steps=1 training.batch=1 training.window=2 training.patch=4 rounds=2"
-    " cohort.nodes=2 cohort.wait_s=9 evaluation.clients=1 run.root={root}"
+    " training.steps=1 training.batch=1 training.window=2 training.patch=4"
+    " rounds=2 cohort.nodes=2 cohort.wait_s=9"
+    " evaluation.clients=1 run.root={root}"
 )
 WORDS = {
     "<parameter>": r"[\w.]+",
