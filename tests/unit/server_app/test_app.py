@@ -151,7 +151,7 @@ def test_a_run_that_ended_before_its_first_checkpoint(serve, resume, federation,
     assert load_round(folder / "checkpoints" / LAST).round == 2
 
 
-def test_a_run_that_fails_says_why_at_its_end(serve, federation, root):
+def test_a_run_that_fails_says_why_at_its_end(serve, federation, root, caplog):
     grid = federation(2)
     grid.spoil[0] = lambda reply: reply.content["about"].update(code="0" * 16) or reply
     grid.spoil[1] = grid.spoil[0]
@@ -160,6 +160,7 @@ def test_a_run_that_fails_says_why_at_its_end(serve, federation, root):
     (folder,) = root.iterdir()
     assert "too few sound replies" in read_journal(folder / "journal.jsonl")[-1]["outcome"]
     assert (folder / "summary.md").is_file()
+    assert f"{errors.REFUSED}2 rounds in a row, up to round 2" in caplog.text  # so that nobody continues it
 
 
 @pytest.mark.parametrize(
