@@ -12,14 +12,17 @@ from client_app.held_out import own_held_out
 from client_app.local_data import client_name, local_shots
 from client_app.memory import Memory, memory_folder
 from client_app.objectives.plain import Plain, Start
+from client_app.pinned import pinned
+from client_app.private import private
 from client_app.received_model import received_model
+from client_app.room import check_room
+from client_app.upload import compact
 from fedvsr_core import devices
 from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import completed, to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.differences import to_differences
 from fedvsr_core.flower.reports import Report
 from fedvsr_core.flower.scores import ScoreReport
 from fedvsr_core.metrics.average import Mean
@@ -29,7 +32,7 @@ from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_o
 from fedvsr_core.training.local import train as train_locally
 from fedvsr_core.training.memory import arrange
 
-app = ClientApp(mods=[declining])
+app = ClientApp(mods=[declining, pinned])
 
 
 @app.query()
@@ -47,7 +50,7 @@ def introduce(message: Message, context: Context) -> Message:
     )
 
 
-@app.train()
+@app.train(mods=[compact, private])
 def train(message: Message, context: Context) -> Message:
     """Train the global model on this site's clips for one round."""
     began = time.monotonic()
@@ -59,6 +62,7 @@ def train(message: Message, context: Context) -> Message:
     server_round = int(str(config[keys.SERVER_ROUND]))
     seed = derive(settings.seed, "train", server_round, client)
 
+    check_room(start, device)
     model = received_model(start, config, settings, context.node_config)
     frozen = is_frozen(settings, server_round)
     late = [model.get_parameter(name) for name in model.late_parameters()]
@@ -116,8 +120,6 @@ def train(message: Message, context: Context) -> Message:
         batches=batches.digest(),
     )
     trained = to_record(travelling(model, frozen=frozen))
-    if settings.training.upload == "float16":
-        trained = to_differences(trained, start)
     beside = {name: completed(arrays, start) for name, arrays in objective.end(model).items()}
     return Message(RecordDict({keys.ARRAYS: trained, **beside, **report.pack()}), reply_to=message)
 

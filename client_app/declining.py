@@ -5,7 +5,7 @@ import logging
 from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
-from fedvsr_core.flower.declines import EXPECTED, decline, word_of
+from fedvsr_core.flower.declines import decline, word_of
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def declining(message: Message, context: Context, call_next: ClientAppCallable) 
     """
     try:
         return call_next(message, context)
-    except EXPECTED as error:
+    except Exception as error:  # any at all: what it says could name files, and Flower would send it
         word = word_of(error)
         _log.warning("declined (%s): %s", word, error, exc_info=error)
         return Message(decline(word), reply_to=message)

@@ -32,5 +32,9 @@ class FederationError(FedVSRError, RuntimeError):
     """The federation can't go on: nodes are missing, workers died, or nodes run other code."""
 
 
+class CodeError(FedVSRError, RuntimeError):
+    """The code isn't what the operator of a site has reviewed."""
+
+
 class MissingToolError(FedVSRError, ImportError):
     """An optional package, program or file of weights is missing; the message has the line to install it."""

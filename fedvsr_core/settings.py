@@ -90,6 +90,20 @@ class Flow(Weights):
     step_size: float = Field(default=1.0, gt=0)
 
 
+class Privacy(_Section):
+    """Differential privacy of what each client sends, by Flower's local mechanism; docs/privacy.md.
+
+    Attributes:
+        epsilon: Of one round; None for no privacy. A site's own configuration can ask for less.
+        delta: Of one round.
+        clipping_norm: Largest norm of an update; longer ones are shortened to it.
+    """
+
+    epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    clipping_norm: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+
+
 class Cohort(_Section):
     """Who takes part in a round.
 
@@ -209,6 +223,7 @@ class ClientSettings(_Section):
     partition: Component
     protocol: Component
     training: Training
+    privacy: Privacy = Privacy()
     evaluation: Evaluation
     objective: Component
 
@@ -229,6 +244,7 @@ class Settings(_Section):
     partition: Component
     protocol: Component
     training: Training
+    privacy: Privacy = Privacy()
     cohort: Cohort
     screening: Screening
     evaluation: Evaluation

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -25,12 +25,12 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.records.journal import Journal, read_journal
+from fedvsr_core.records.journal import COMPLETED, Journal, is_completed, read_journal
 from fedvsr_core.records.provenance import provenance
 from fedvsr_core.records.report import write_report
 from fedvsr_core.records.run_dir import ANNOUNCED, RunDir
 from fedvsr_core.settings import Settings
-from server_app.moving_average import MovingAverage, without_average
+from server_app.moving_average import MovingAverage, without_trained
 from server_app.norms import Norms
 from server_app.rounds import Rounds
 from server_app.strategies.resumable import ResumableStrategy
@@ -68,7 +68,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
-        factor = settings.screening.norm_factor or math.inf
+        factor = math.inf if strategy.clips else settings.screening.norm_factor or math.inf
         norms = {name: Norms(factor=factor) for name in (keys.ARRAYS, *strategy.beside)}
         counted: dict[str, int] = {}
         average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
@@ -77,6 +77,9 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             done = _restore(run_dir, journal, model, strategy, norms, counted, average)
         if done == settings.rounds:
             _log.info("all %d rounds are done; nothing to do", done)
+            if not is_completed(read_journal(run_dir.journal)):  # it was killed between the two
+                _end(run_dir, journal, time.monotonic(), COMPLETED)
+                write_report(run_dir)
             return
         if not settings.run.resume:
             save(settings, run_dir.config)
@@ -115,8 +118,9 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             _end(run_dir, journal, began, outcome)
             write_report(run_dir)
             raise
-        _end(run_dir, journal, began, "completed")
-        write_report(run_dir, held_out.samples(model))
+        _end(run_dir, journal, began, COMPLETED)
+        with average.in_place_of(model) if average else nullcontext():
+            write_report(run_dir, held_out.samples(model))
 
 
 def _end(run_dir: RunDir, journal: Journal, began: float, outcome: str) -> None:
@@ -159,9 +163,9 @@ def _restore(
         return None
     checkpoint = load_round(last)
     model.load_state_dict(dict(checkpoint.state))
-    strategy.load_state(without_average(checkpoint.strategy_state))
+    strategy.load_state(without_trained(checkpoint.strategy_state))
     if average is not None:
-        average.load_state(checkpoint.strategy_state)
+        average.restore(model, checkpoint.strategy_state)
     for name, known in checkpoint.history["norms"].items():
         norms[name].add(known)
     counted.update(checkpoint.history["counted"])

@@ -7,11 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_PREFIX = "ema/"
+_PREFIX = "trained/"
 
 
 class MovingAverage:
     """Follows the global model from round to round; training never sees it.
+
+    It is what is scored, and so it is the model of a checkpoint; the weights that training goes on from lie
+    beside it.
 
     Args:
         decay: What the average keeps of itself in a round, in (0, 1). The first round's model starts it.
@@ -40,19 +43,28 @@ class MovingAverage:
         finally:
             model.load_state_dict(own)
 
-    def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps, under names that no strategy uses."""
-        return {_PREFIX + name: tensor.cpu().numpy() for name, tensor in self._mean.items()}
+    def beside(self, model: nn.Module) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps beside the average: the trained weights, under names of no strategy."""
+        state = model.state_dict()
+        return {_PREFIX + name: state[name].numpy(force=True).copy() for name in self._mean}
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take back what `state` gave; other names are left alone."""
-        self._mean = {
+    def restore(self, model: nn.Module, beside: Mapping[str, np.ndarray]) -> None:
+        """Take the average from a model that a checkpoint was loaded into, and give it the trained weights.
+
+        Args:
+            model: With the weights of the checkpoint.
+            beside: What the checkpoint keeps beside them; other names than those of `beside` are left alone.
+        """
+        state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        trained = {
             name.removeprefix(_PREFIX): torch.tensor(array)
-            for name, array in state.items()
+            for name, array in beside.items()
             if name.startswith(_PREFIX)
         }
+        self._mean = {name: state[name] for name in trained}
+        model.load_state_dict({**state, **trained})
 
 
-def without_average(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def without_trained(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint that are the strategy's own."""
     return {name: array for name, array in state.items() if not name.startswith(_PREFIX)}

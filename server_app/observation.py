@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flwr.app import ArrayRecord, Message
+from flwr.common.constant import ErrorCode
 
 from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
@@ -44,7 +45,9 @@ class Observation:
         for reply in replies:
             self._arrived_s = time.monotonic() - self._began
             if reply.has_error():
-                if any(sign in (reply.error.reason or "") for sign in _DEAD_WORKER):
+                # A client's own exception has another code, whatever it says.
+                raised = reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+                if not raised and any(sign in (reply.error.reason or "") for sign in _DEAD_WORKER):
                     self._dead = reply.error.reason
             else:
                 arrays = records_of(reply.content, ArrayRecord)
@@ -70,15 +73,16 @@ class Observation:
                     "peak-memory-mb": report.peak_memory_mb,
                     "device": report.device,
                     "batches": report.batches,
+                    **({"epsilon": report.epsilon, "delta": report.delta} if report.epsilon else {}),
                 }
             )
             _log.info(
-                "%s: %s trained %d steps in %.0f s, loss %.5f (%d of %d)",
+                "%s: %s trained %d steps in %.0f s, %s (%d of %d)",
                 self._title,
                 report.client,
                 report.steps,
                 report.seconds,
-                report.loss,
+                "loss kept for privacy" if report.withheld else f"loss {report.loss:.5f}",
                 len(self.clients),
                 self._of,
             )

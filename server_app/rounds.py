@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
@@ -123,10 +124,11 @@ class Rounds:
             self._score_and_save(server_round, due=due)
 
     def _score_and_save(self, server_round: int, *, due: bool) -> None:
+        beside = self._average.beside(self._model) if self._average else {}
         with self._average.in_place_of(self._model) if self._average else nullcontext():
             score = self._evaluate(server_round) if due else None
             self._evaluate_on_clients(server_round)
-        self._checkpoint(server_round, score)
+            self._checkpoint(server_round, score, beside)
 
     def _cohort(self, server_round: int) -> list[Member]:
         members = self._members.online()
@@ -190,6 +192,7 @@ class Rounds:
             max_examples=settings.screening.max_examples,
             max_loss=settings.screening.max_loss,
             beside={name: self._norms[name] for name in self._strategy.beside},
+            weighs_by_loss=self._strategy.weighs_by_loss,
             lost=[node for node, client in names.items() if client in lost],
             code=code_digest(),
             norms=self._norms[keys.ARRAYS],
@@ -246,7 +249,7 @@ class Rounds:
                 "kept-model": not learned,
             }
         )
-        if any(member.of for member in cohort):  # a simulation
+        if all(member.of for member in cohort):  # a simulation
             observation.stop_if_a_worker_died()
         self._idle = 0 if learned or lost else self._idle + 1
         if self._idle == min(MOST_IDLE, settings.rounds):
@@ -303,12 +306,12 @@ class Rounds:
         )
         self._journal.append({"phase": "evaluate-clients", "round": server_round, **line})
 
-    def _checkpoint(self, server_round: int, score: float | None) -> None:
+    def _checkpoint(self, server_round: int, score: float | None, beside: Mapping[str, np.ndarray]) -> None:
         checkpoint = TrainingCheckpoint(
             round=server_round,
             state=self._model.state_dict(),
             model_settings=self._settings.model,
-            strategy_state=self._strategy.state() | (self._average.state() if self._average else {}),
+            strategy_state={**self._strategy.state(), **beside},
             history={
                 "norms": {name: norms.known for name, norms in self._norms.items()},
                 "counted": self._counted,

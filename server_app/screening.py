@@ -32,8 +32,8 @@ class Refusal:
         client: Name of the client that was asked.
         node: The node that was asked; 0 where the reply answers nothing that we asked.
         code: The kind of reason: ``unknown``, ``duplicate``, ``error``, ``declined``, ``report``,
-            ``identity``, ``code``, ``examples``, ``loss``, ``lost``, ``names``, ``dtype``, ``shape``,
-            ``non-finite``, ``norm``, ``timeout`` or ``unsent``.
+            ``identity``, ``code``, ``examples``, ``privacy``, ``loss``, ``lost``, ``names``, ``dtype``,
+            ``shape``, ``non-finite``, ``norm``, ``timeout`` or ``unsent``.
         reason: One sentence.
     """
 
@@ -58,6 +58,7 @@ class Screening:
         max_loss: Largest loss that a client may report.
         beside: What the norms of further ArrayRecords are judged by, by name; a reply must carry them all,
             each in the form of the model.
+        weighs_by_loss: Whether replies without a loss, of sites that insist on privacy, are of no use.
         lost: Nodes whose upload is lost on purpose, to study how a strategy bears it.
         code: Digest of the code that a client must run, or None for any.
         norms: What the norm of an update is judged by. This and those of ``beside`` learn the norms of this
@@ -78,6 +79,7 @@ class Screening:
         max_examples: int = 10_000_000,
         max_loss: float = 1e6,
         beside: Mapping[str, Norms] | None = None,
+        weighs_by_loss: bool = False,
         lost: Collection[int] = (),
         code: str | None = None,
         norms: Norms | None = None,
@@ -95,6 +97,7 @@ class Screening:
         self._parts = None if parts is None else set(parts)
         self._max_examples = max_examples
         self._max_loss = max_loss
+        self._weighs_by_loss = weighs_by_loss
         self._lost = set(lost)
         self._code = code
         self._histories = {keys.ARRAYS: norms or Norms(), **(beside or {})}
@@ -169,10 +172,14 @@ class Screening:
             )
         if not 0 < report.examples <= self._max_examples:
             raise _RefusedError("examples", f"it reports {report.examples} examples")
-        if not 0 < report.loss <= self._max_loss:
-            raise _RefusedError("loss", f"it reports a loss of {report.loss}")
-        if not all(map(math.isfinite, report.parts.values())):
-            raise _RefusedError("loss", f"it reports parts of the loss that aren't finite: {report.parts}")
+        if report.withheld and self._weighs_by_loss:
+            raise _RefusedError(
+                "privacy",
+                "its site trains with differential privacy and keeps its loss, by which this strategy weighs;"
+                " take strategy=fedavg",
+            )
+        if not report.withheld:
+            self._check_loss(report)
         if report.steps < 1 or not all(
             0 <= value < math.inf for value in (report.seconds, report.peak_memory_mb)
         ):
@@ -189,6 +196,12 @@ class Screening:
             raise _RefusedError(
                 "report", f"the loss has the parts {sorted(self._parts)}, it reports {_some(report.parts)}"
             )
+
+    def _check_loss(self, report: Report) -> None:
+        if not 0 < report.loss <= self._max_loss:
+            raise _RefusedError("loss", f"it reports a loss of {report.loss}")
+        if not all(map(math.isfinite, report.parts.values())):
+            raise _RefusedError("loss", f"it reports parts of the loss that aren't finite: {report.parts}")
 
     def _check_arrays(self, arrays: ArrayRecord, *, change: bool) -> float:
         """The norm of the update: of the arrays themselves if they are a change, else of how they differ."""

@@ -1,13 +1,13 @@
 """Weighted sums of named arrays whose bits don't depend on the order of the terms."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from fedvsr_core.aggregation.threads import shared
 from fedvsr_core.errors import AggregationError
 
 Floats = npt.NDArray[np.float64]
@@ -19,7 +19,6 @@ GROUP = 4
 """Terms that are folded in together: sums are larger than caches, and are read and written once a group."""
 BLOCK = 1 << 17
 """Most elements of a block: enough for each step to outweigh its call, few enough to stay in a cache."""
-MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,16 @@ class RunningSums:
             Name and values of each array, with the shape and the dtype that it was added with.
         """
         self._fold()
+        combined = {name: np.empty(*like) for name, like in self._like.items()}
+        shared(partial(self._combine, combined, coefficients), self._blocks)
+        for name in self._like:
+            yield name, combined.pop(name)
+
+    def _combine(
+        self, combined: dict[str, np.ndarray], coefficients: Sequence[float], blocks: Iterator[_Block]
+    ) -> None:
         multiples, products, totals = np.empty(BLOCK, np.int64), np.empty(BLOCK), np.empty(BLOCK)
-        combined = np.empty(0)
-        for block in self._blocks:
+        for block in blocks:
             multiple, product, total = multiples[: len(block)], products[: len(block)], totals[: len(block)]
             total[:] = 0
             for which, (coefficient, limit) in enumerate(zip(coefficients, self._limits, strict=True)):
@@ -121,41 +127,33 @@ class RunningSums:
                     total += self._carries[which, block.place.start] * (coefficient * limit * 2)
             done = 0
             for name, piece in block.parts:
-                if piece.start == 0:
-                    combined = np.empty(*self._like[name])
                 size = piece.stop - piece.start
-                combined.reshape(-1)[piece] = total[done : done + size]
+                combined[name].reshape(-1)[piece] = total[done : done + size]
                 done += size
-                if piece.stop == combined.size:
-                    yield name, combined
 
     def _fold(self) -> None:
-        remaining = iter(self._blocks)  # shared: a thread takes the next one when it is done with its last
-        last = len(self._limits) - 1  # the product of the last sum may overwrite the value
-
-        def fold(_: int) -> None:
-            values, products = np.empty(BLOCK), np.empty(BLOCK)
-            for block in remaining:
-                value, product = values[: len(block)], products[: len(block)]
-                sums = self._sums[:, block.place]
-                if self._terms == 0:
-                    sums[:] = 0
-                for arrays, factors in self._waiting:
-                    np.concatenate([arrays[name][piece] for name, piece in block.parts], out=value)
-                    for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
-                        out = value if which == last else product
-                        term = value if factor == 1 else np.multiply(value, factor, out=out)
-                        if (which, block.place.start) in self._carries:
-                            multiples, term = _split(term, limit)
-                            self._carries[which, block.place.start] += multiples
-                        np.add(term, 3 * limit, out=out)
-                        sums[which] += out.view(np.int64)
-
-        threads = min(MOST_THREADS, os.cpu_count() or 1, 1 + len(self._blocks) // 8)
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fold, range(threads)))
+        shared(self._fold_blocks, self._blocks)
         self._terms += len(self._waiting)
         self._waiting.clear()
+
+    def _fold_blocks(self, blocks: Iterator[_Block]) -> None:
+        last = len(self._limits) - 1  # the product of the last sum may overwrite the value
+        values, products = np.empty(BLOCK), np.empty(BLOCK)
+        for block in blocks:
+            value, product = values[: len(block)], products[: len(block)]
+            sums = self._sums[:, block.place]
+            if self._terms == 0:
+                sums[:] = 0
+            for arrays, factors in self._waiting:
+                np.concatenate([arrays[name][piece] for name, piece in block.parts], out=value)
+                for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
+                    out = value if which == last else product
+                    term = value if factor == 1 else np.multiply(value, factor, out=out)
+                    if (which, block.place.start) in self._carries:
+                        multiples, term = _split(term, limit)
+                        self._carries[which, block.place.start] += multiples
+                    np.add(term, 3 * limit, out=out)
+                    sums[which] += out.view(np.int64)
 
     def _allocate(self, arrays: Mapping[str, np.ndarray]) -> None:
         like = {name: (array.shape, array.dtype) for name, array in arrays.items()}

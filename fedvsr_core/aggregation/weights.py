@@ -41,36 +41,6 @@ def uniform(clients: int) -> Weights:
     return np.full(clients, 1 / clients)
 
 
-def by_examples(examples: Sequence[float]) -> Weights:
-    """Weights in proportion to the number of training examples.
-
-    Args:
-        examples: Of each client, finite and > 0.
-
-    Raises:
-        AggregationError: If there are no clients, or a count isn't finite and > 0.
-
-    Source: FedAvg (McMahan et al., AISTATS 2017), algorithm 1.
-    """
-    _check(examples, "examples")
-    return np.array(examples, dtype=np.float64) / math.fsum(examples)
-
-
-def inverse_loss(losses: Sequence[float]) -> Weights:
-    """Weights in proportion to ``1 / loss``.
-
-    Args:
-        losses: Mean training loss of each client this round, finite and > 0.
-
-    Raises:
-        AggregationError: If there are no clients, or a loss isn't finite and > 0.
-
-    Source: FedVSR (MMSys 2026), the ablation that isn't adaptive.
-    """
-    _check(losses, "losses")
-    return _powers(losses, 1.0)
-
-
 def loss_aware(
     losses: Sequence[float], *, progress: float, threshold: float = 0.05, guard: float | None = None
 ) -> LossAware:
@@ -100,7 +70,7 @@ def loss_aware(
     Source: FedVSR (MMSys 2026), loss-aware aggregation; computed in log space, so that no loss overflows, and
     with exact sums, so that the order of the clients changes no bit. The guard is ours.
     """
-    _check(losses, "losses")
+    _check(losses)
     if not (0 < progress <= 1 and 0 <= threshold < 1 and (guard is None or guard >= 1)):
         raise AggregationError(
             "progress must be in (0, 1], threshold in [0, 1) and guard at least 1,"
@@ -126,7 +96,7 @@ def _powers(losses: Sequence[float], exponent: float) -> Weights:
     return np.array(powers) / math.fsum(powers)
 
 
-def _check(values: Sequence[float], what: str) -> None:
-    bad = [(k, value) for k, value in enumerate(values) if not (math.isfinite(value) and value > 0)]
-    if not len(values) or bad:
-        raise AggregationError(f"{what} must be finite and > 0, got {bad or 'none'} of {len(values)}")
+def _check(losses: Sequence[float]) -> None:
+    bad = [(k, loss) for k, loss in enumerate(losses) if not (math.isfinite(loss) and loss > 0)]
+    if not len(losses) or bad:
+        raise AggregationError(f"losses must be finite and > 0, got {bad or 'none'} of {len(losses)}")

@@ -15,7 +15,7 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.rounds import LAST
 from fedvsr_core.checkpoints.store import load_model
 from fedvsr_core.comparison.budget import check_equal
-from fedvsr_core.comparison.cells import COMPLETED, Cell, Plan, by_strategy, cells_of
+from fedvsr_core.comparison.cells import Cell, Plan, by_strategy, cells_of
 from fedvsr_core.comparison.curves import plot_curves
 from fedvsr_core.comparison.tables import (
     Runs,
@@ -31,6 +31,7 @@ from fedvsr_core.config import compose, load, options
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.records.crops import TRUTH, Frame, draw_rows
+from fedvsr_core.records.journal import COMPLETED
 from fedvsr_core.records.markdown import duration, table
 
 _POLL_S, _ASK_EVERY, _PATIENCE_S = 1.0, 30, 90
@@ -214,7 +215,7 @@ def _command(plan: Plan) -> str:
         f"fedvsr compare --strategies {','.join(plan.strategies)} --seeds {','.join(map(str, plan.seeds))}",
         chosen,
         overrides,
-        f"--clients {plan.clients} --output ...",
+        f"--clients {plan.clients} --federation-config '{plan.federation}' --output ...",
     )
     return " ".join(filter(None, words))
 

@@ -15,6 +15,7 @@ _COMMANDS = {
     "stop": "federation",
     "runs": "runs",
     "doctor": "doctor",
+    "code": "code",
     "compare": "compare",
     "report": "report",
     "upscale": "upscale",

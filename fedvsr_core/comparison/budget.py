@@ -15,6 +15,8 @@ _START = {
     "names": "clients",
     "initial-weights": "initial weights",
     "code": "code",
+    "versions": "versions of the software",
+    "device": "device",
 }
 _CLIENT = {"examples": "partition", "steps": "local steps", "batches": "batches"}
 _FAULTS = ("error", "timeout", "unsent", "lost")

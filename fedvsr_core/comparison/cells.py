@@ -7,10 +7,8 @@ from pathlib import Path
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
-from fedvsr_core.records.journal import Line, read_journal
+from fedvsr_core.records.journal import COMPLETED, Line, read_journal
 from fedvsr_core.records.run_dir import RunDir
-
-COMPLETED = "completed"
 
 
 @dataclass(frozen=True)

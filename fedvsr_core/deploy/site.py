@@ -10,6 +10,7 @@ from fedvsr_core.deploy.toml_settings import TomlSettings, toml_line
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")]
 
 
@@ -35,6 +36,10 @@ class Site(TomlSettings):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         workers: Threads that prepare batches ahead.
         memory_mb: How much decoded video may stay in memory.
+        code: Digest of the code that may run here, as ``fedvsr code`` prints it; None for any.
+        epsilon: Differential privacy of each round of training, or None; see docs/privacy.md.
+        delta: The same; None for 1e-5.
+        clipping_norm: Largest norm of an update that is sent with noise; None: as the run says.
         server: The server's name or address, and its port.
         ca: Copy of the federation's CA certificate; None only for a try-out without encryption.
         key: The site's private key; None only for a try-out without authentication.
@@ -50,6 +55,10 @@ class Site(TomlSettings):
     device: Device = "auto"
     workers: int = Field(default=1, ge=1)
     memory_mb: int = Field(default=2048, ge=1)
+    code: Digest | None = None
+    epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    delta: float | None = Field(default=None, gt=0, lt=1)
+    clipping_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     server: Address
     ca: SitePath | None = None
     key: SitePath | None = None
@@ -85,11 +94,17 @@ class Site(TomlSettings):
         """For systemd."""
         return self.folder / f"fedvsr-site-{self.site}.service"
 
+    @property
+    def apps(self) -> Path:
+        """Where Flower installs the bundles that it receives, and runs what is there already."""
+        return self.home / "apps"
+
     def readable(self) -> list[Path]:
         """The folders that the SuperNode may read and not write."""
-        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir) if path]
+        pinned = self.apps if self.code else None  # so nothing but what was installed there can run
+        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir, pinned) if path]
 
-    def node_config(self) -> dict[str, str | int]:
+    def node_config(self) -> dict[str, str | int | float]:
         """What the ClientApp is told, by the keys of `fedvsr_core.flower.keys`."""
         told = {
             "site": self.site,
@@ -100,9 +115,13 @@ class Site(TomlSettings):
             "device": self.device,
             "workers": self.workers,
             "memory-mb": self.memory_mb,
+            "code": self.code,
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "clipping-norm": self.clipping_norm,
         }
         return {
-            key: value if isinstance(value, int) else str(value)
+            key: value if isinstance(value, int | float) else str(value)
             for key, value in told.items()
             if value is not None
         }
@@ -124,6 +143,8 @@ def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
             "memory-dir", "memory", "what the client keeps from run to run, such as SCAFFOLD's variates"
         ),
         f"# {toml_line('weights-dir', '/path/to/weights', 'copies of the files that a run starts from')}",
+        f"# {toml_line('code', '0123456789abcdef', 'code that may run here, and no other: fedvsr code')}",
+        "# epsilon = 1.0  # differential privacy of each round, whatever the run says: docs/privacy.md",
         "",
         toml_line("server", server, "name or address and port of the proxy"),
         toml_line("ca", "ca.crt", "the federation's CA certificate"),

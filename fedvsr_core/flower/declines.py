@@ -9,7 +9,7 @@ import errno
 import torch
 from flwr.app import ConfigRecord, RecordDict
 
-from fedvsr_core.errors import CheckpointError, ConfigurationError, DataError, FedVSRError
+from fedvsr_core.errors import CheckpointError, CodeError, ConfigurationError, DataError, FedVSRError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
 
@@ -18,15 +18,14 @@ REASONS = {
     "disk": "its disk is full, or may not be written to",
     "memory": "it has too little memory for this model and this size of crops",
     "configuration": "its node configuration and the settings of the run don't go together",
-    "weights": "it lacks the files of weights that the run starts from, or has others",
+    "code": "it runs the code that its operator has reviewed, and no other",
+    "weights": "it lacks the files of weights that the run starts from, or has others; give all sites"
+    " the same",
     "state": "it lacks what it kept in earlier rounds, or runs another version",
     "files": "a file or a connection of it failed",
     "software": "its software failed",
 }
 """What the server says for each word."""
-
-EXPECTED = (FedVSRError, OSError, MemoryError, RuntimeError)
-"""Errors that a client answers with a word; torch raises its own as RuntimeError."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_ROOM = ("can't allocate memory", "not enough memory")  # torch on a CPU
@@ -36,12 +35,15 @@ def word_of(error: BaseException) -> str:
     """The word of `REASONS` for an error."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(one in str(error) for one in _NO_ROOM):
         return "memory"
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return "memory"
     if isinstance(error, OSError):
         return "disk" if error.errno in _FULL else "files"
     for kind, word in (
         (DataError, "data"),
         (ConfigurationError, "configuration"),
         (CheckpointError, "weights"),
+        (CodeError, "code"),
     ):
         if isinstance(error, kind):
             return word

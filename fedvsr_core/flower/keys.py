@@ -36,9 +36,12 @@ NUM_CLIENTS = "num-clients"
 DEVICE = "device"
 CODE = "code"
 BATCHES = "batches"
+EPSILON = "epsilon"
+DELTA = "delta"
 DECLINED = "declined"
 
 # Node configuration: set by Flower in simulation, by the operator of a site with --node-config.
+# `CODE`, `DEVICE`, `EPSILON` and `DELTA` are also keys of it.
 PARTITION_ID = "partition-id"
 NUM_PARTITIONS = "num-partitions"
 SITE = "site"
@@ -48,3 +51,4 @@ HELD_OUT_DIR = "held-out-dir"
 MEMORY_DIR = "memory-dir"
 MEMORY_MB = "memory-mb"
 WORKERS = "workers"
+CLIPPING_NORM = "clipping-norm"

@@ -1,5 +1,6 @@
 """The fixed report that a client sends beside its weights: all that leaves a site but arrays."""
 
+import math
 from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
@@ -23,6 +24,9 @@ class Report:
         device: Where it trained, such as ``cpu`` or ``cuda:0 NVIDIA A100``.
         code: Digest of the code that trained.
         batches: Digest of the windows seen, in order: equal digests mean equal batches.
+        epsilon: Of differential privacy in this round, 0 if there is none. With it, ``loss`` and ``parts``
+            are NaN: losses stay at the site.
+        delta: The same.
     """
 
     client: str
@@ -35,6 +39,13 @@ class Report:
     device: str
     code: str
     batches: str
+    epsilon: float = 0.0
+    delta: float = 0.0
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the site keeps its losses, for privacy."""
+        return self.epsilon > 0 and all(map(math.isnan, (self.loss, *self.parts.values())))
 
     def pack(self) -> dict[str, MetricRecord | ConfigRecord]:
         """The report as records, by their name in the reply."""
@@ -46,11 +57,13 @@ class Report:
             keys.PEAK_MEMORY_MB: self.peak_memory_mb,
         }
         numbers |= {keys.LOSS_PART_PREFIX + name: value for name, value in self.parts.items()}
-        words = {
+        words: dict[str, str | float] = {
             keys.CLIENT: self.client,
             keys.DEVICE: self.device,
             keys.CODE: self.code,
             keys.BATCHES: self.batches,
+            keys.EPSILON: self.epsilon,
+            keys.DELTA: self.delta,
         }
         return {keys.METRICS: MetricRecord(dict(numbers)), keys.ABOUT: ConfigRecord(dict(words))}
 
@@ -71,6 +84,12 @@ class Report:
                 raise TypeError(f"'{key}' must be a number, got {type(value).__name__}")
             return value
 
+        def fraction(key: str) -> float:
+            value = words[key]
+            if not isinstance(value, float) or not 0 <= value < math.inf:
+                raise TypeError(f"'{key}' must be a finite number >= 0, got {value!r:.50}")
+            return value
+
         return cls(
             client=str(words[keys.CLIENT]),
             examples=int(number(keys.NUM_EXAMPLES)),
@@ -86,4 +105,6 @@ class Report:
             device=str(words[keys.DEVICE]),
             code=str(words[keys.CODE]),
             batches=str(words[keys.BATCHES]),
+            epsilon=fraction(keys.EPSILON),
+            delta=fraction(keys.DELTA),
         )

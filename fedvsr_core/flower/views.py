@@ -48,4 +48,7 @@ def view(array: Array) -> np.ndarray:
             f" got {len(array.data) - header.end()}"
         )
     flat = np.frombuffer(array.data, dtype, offset=header.end(), count=math.prod(shape))
-    return flat.reshape(shape, order="F" if header["columns"] == b"True" else "C")
+    try:
+        return flat.reshape(shape, order="F" if header["columns"] == b"True" else "C")
+    except ValueError as error:  # an axis of size 0 beside axes that no address reaches
+        raise ShapeError(f"an array can't have the shape {shape}: {error}") from error

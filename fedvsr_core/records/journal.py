@@ -7,11 +7,13 @@ before its checkpoint, so a checkpoint never knows more than the journal.
 ``start``: ``time`` (UTC), ``seed``, ``device``, ``command``, ``strategy``, ``model``, ``data``,
     ``parameters`` (of the model), ``rounds`` (asked for), ``clients`` (how many there are), ``versions``;
     after a resume also ``resumed-after``, a round.
-``train``: ``round``, ``seconds``, ``bytes-down``, ``bytes-up``, ``server-memory-mb``, ``hellinger``,
-    ``mixing``, ``kept-model`` (true if no update was used), ``clients`` (a list of ``client``, ``node``,
-    ``loss``, ``parts``, ``examples``, ``steps``, ``weight``, ``seconds``, ``peak-memory-mb``, ``device``,
-    ``reply-seconds`` from sending to receiving, ``batches``) and ``refused`` (a list of ``client``, ``node``,
-    ``code``, ``reason``).
+``train``: ``round``, ``seconds``, ``aggregation-seconds`` (without the wait for replies), ``bytes-down``,
+    ``bytes-up``, ``server-memory-mb``, ``hellinger``, ``mixing``, ``kept-model`` (true if no update was
+    used), ``clients`` (a list of ``client``, ``node``, ``loss``, ``parts``, ``examples``, ``steps``,
+    ``weight``, ``seconds``, ``reply-seconds`` (from sending to receiving), ``peak-memory-mb``, ``device``,
+    ``batches``) and ``refused`` (a list of ``client``, ``node``, ``code``, ``reason``); of a client with
+    differential privacy also ``epsilon`` and ``delta`` of the round; with central privacy ``clipping-norm``
+    and ``noise-multiplier``.
 ``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), ``made-by`` (tools and versions behind
     metrics for which they matter), the means over clips by metric, such as
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which
@@ -20,7 +22,7 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     all of them, ``bicubic``, ``clips`` (how many), ``bytes-down``, ``clients`` (a list of ``client``,
     ``clips``, ``frames``, ``seconds``, ``reply-seconds`` and its means by metric) and ``refused`` (as in
     ``train``).
-``end``: ``rounds`` (done), ``seconds``, ``outcome`` (``completed``, or why the run stopped).
+``end``: ``seconds``, ``outcome`` (``completed``, or why the run stopped).
 """
 
 import json
@@ -38,6 +40,9 @@ from fedvsr_core.errors import CheckpointError
 
 Line = dict[str, Any]
 """One entry of the journal."""
+
+COMPLETED = "completed"
+"""The outcome of a run that came to its end."""
 
 
 class Journal:
@@ -104,6 +109,11 @@ class Journal:
     def _sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def is_completed(lines: Sequence[Line]) -> bool:
+    """Whether the run that left these lines came to its end."""
+    return bool(lines) and lines[-1]["phase"] == "end" and lines[-1]["outcome"] == COMPLETED
 
 
 def read_journal(path: Path) -> list[Line]:

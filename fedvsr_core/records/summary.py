@@ -17,6 +17,7 @@ from fedvsr_core.records.history import (
 )
 from fedvsr_core.records.journal import Line
 from fedvsr_core.records.markdown import duration, number, ranges, signed, table
+from fedvsr_core.records.privacy import privacy
 from fedvsr_core.records.provenance import command
 from fedvsr_core.records.refusals import persistent_offenders, refusals
 from fedvsr_core.records.run_dir import RunDir
@@ -55,6 +56,7 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
         _scores(lines),
         _clients_scores(lines),
         _rounds(lines),
+        privacy(lines),
         _refused(lines),
         _files(run),
         _next(run),

@@ -12,7 +12,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
-from fedvsr_core.aggregation.bounds import LIMIT, largest
+from fedvsr_core.aggregation.bounds import LIMIT, largest_of
 from fedvsr_core.errors import AggregationError, ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
@@ -201,16 +201,15 @@ def _magnitudes(received: NamedArrays, model: NamedArrays) -> dict[str, float]:
         raise AggregationError(
             f"its arrays must be the model's, but {sorted(set(received) ^ set(model))[:3]} differ"
         )
-    magnitudes = {}
     for name, like in model.items():
         array = received[name]
         if array.shape != like.shape or array.dtype != like.dtype:
             raise AggregationError(
                 f"'{name}' must be {like.dtype} of shape {like.shape}, got {array.dtype} {array.shape}"
             )
-        if not (found := largest(array)) < LIMIT:
-            raise AggregationError(f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't")
-        magnitudes[name] = found
+    magnitudes = largest_of(received)
+    if wrong := [name for name in model if not magnitudes[name] < LIMIT]:
+        raise AggregationError(f"'{wrong[0]}' must hold finite values below {LIMIT:.0f}, and doesn't")
     return magnitudes
 
 

@@ -31,6 +31,8 @@ class FedVSR(RoundStrategy):
     left out of the round.
     """
 
+    weighs_by_loss = True
+
     def __init__(self, *, num_rounds: int, threshold: float = 0.05, guard: float | None = 1.5) -> None:
         super().__init__()
         if num_rounds < 1:

@@ -5,12 +5,13 @@ from server_app.strategies.weighted_mean import WeightedMean
 
 
 class InverseLoss(WeightedMean):
-    """Average weighted by `inverse_loss`, in every round alike, without mixing and without a guard.
+    """Average weighted by ``1 / loss``, in every round alike, without mixing and without a guard.
 
     Source: FedVSR (MMSys 2026), the ablation that isn't adaptive.
     """
 
     usual_factor = 16.0
+    weighs_by_loss = True
 
     def factor(self, update: Update) -> float:
         """One over the loss."""

@@ -17,9 +17,13 @@ class ResumableStrategy(Strategy):
 
     Class attributes:
         beside: Names of further ArrayRecords of a reply, each in the form of the model.
+        weighs_by_loss: Whether it needs the losses, which a site that insists on privacy keeps.
+        clips: Whether it bounds the norm of each update, so that screening needn't.
     """
 
     beside: tuple[str, ...] = ()
+    weighs_by_loss: bool = False
+    clips: bool = False
 
     def __init__(self) -> None:
         self.diagnostics: dict[str, Any] = {}

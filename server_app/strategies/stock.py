@@ -1,7 +1,8 @@
 """Flower's own strategies under our round loop: preconditions, fixed order, the model's form and a state."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -15,22 +16,30 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, record_from_arrays, to_arrays
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.reports import Report
+from server_app.strategies.adaptive_clipping import AdaptiveClipping
 from server_app.strategies.resumable import ResumableStrategy
 from server_app.strategies.uniform import Uniform
 
 _log = logging.getLogger(__name__)
 
 _FIXED = (flower.DifferentialPrivacyServerSideFixedClipping,)
-_ADAPTIVE = (flower.DifferentialPrivacyServerSideAdaptiveClipping,)
+_ADAPTIVE = (AdaptiveClipping,)
+_BY_DISTANCE = (flower.MultiKrum, flower.Bulyan)
 _REFUSED: Mapping[type[Strategy], str] = {
     flower.FedProx: "its clients must add the proximal term; take strategy=fedprox",
     flower.FedXgbBagging: "it combines trees, not networks",
     flower.FedXgbCyclic: "it combines trees, not networks",
+    flower.DifferentialPrivacyServerSideAdaptiveClipping: (
+        "its clipping norm moves away from the quantile; take"
+        f" {AdaptiveClipping.__module__}.{AdaptiveClipping.__name__}"
+    ),
     flower.DifferentialPrivacyClientSideFixedClipping: "clients don't clip; take the server-side one",
     flower.DifferentialPrivacyClientSideAdaptiveClipping: "clients don't clip; take the server-side one",
 }
 _MOMENTS = ("m_t", "v_t", "momentum_vector")
 _CLIPPING = "clipping_norm"
+_FURTHEST_LOSS = 100.0
+"""Losses further from the median of a round, by this factor, count as that far."""
 
 
 def adapted(strategy: Strategy) -> ResumableStrategy:
@@ -45,8 +54,12 @@ class Stock(ResumableStrategy):
     clients' names, and their arrays in that of the model, so that the same run gives the same bits; the new
     model has the dtypes of the old one; the noise of differential privacy is that for the replies that count,
     not for those that were expected; and the moments of server optimisers and adaptive clipping norms
-    survive a resume. The noise itself comes from numpy's global generator, which is never seeded: whoever
-    knows a seed could take the noise off again. So private runs aren't repeatable.
+    survive a resume. Strategies that measure distances get float64 differences from the global model, whose
+    squares don't cancel, and equal weights, since theirs is a plain mean of what they select; q-FedAvg gets
+    losses near the round's median, since a tiny one would stop the model.
+
+    The noise itself comes from numpy's global generator, which is never seeded: whoever knows a seed could
+    take the noise off again. So private runs aren't repeatable.
 
     Args:
         strategy: Flower's.
@@ -62,6 +75,8 @@ class Stock(ResumableStrategy):
         self._loaded: dict[str, np.ndarray] | None = None
         for layer in self._layers():
             _check(layer)
+        self.weighs_by_loss = any(isinstance(layer, flower.QFedAvg) for layer in self._layers())
+        self.clips = isinstance(strategy, (*_FIXED, *_ADAPTIVE))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
         """Refuse a cohort that is too small for what the strategy promises.
@@ -116,19 +131,30 @@ class Stock(ResumableStrategy):
                 len(ordered),
             )
             return None, None
+        by_distance = isinstance(self._strategy, _BY_DISTANCE)
         for reply in ordered:
             arrays = records_of(reply.content, ArrayRecord)[keys.ARRAYS]
-            reply.content[keys.ARRAYS] = ArrayRecord({name: arrays[name] for name in self._model})
+            reply.content[keys.ARRAYS] = (
+                self._differences(arrays)
+                if by_distance
+                else ArrayRecord({name: arrays[name] for name in self._model})
+            )
+            if by_distance:
+                records_of(reply.content, MetricRecord)[keys.METRICS][keys.NUM_EXAMPLES] = 1
+        if isinstance(self._strategy, flower.QFedAvg):
+            _bring_losses_near(ordered)
         for layer in self._layers():
             if isinstance(layer, (*_FIXED, *_ADAPTIVE)):
                 layer.num_sampled_clients = len(ordered)
                 self.diagnostics["clipping-norm"] = float(layer.clipping_norm)
+                whole = layer.whole_noise if isinstance(layer, _ADAPTIVE) else layer.noise_multiplier
+                self.diagnostics["noise-multiplier"] = float(whole)
         updated, metrics = self._strategy.aggregate_train(server_round, ordered)
         if updated is None:
             return None, None
         for layer in self._layers():
             self.diagnostics |= layer.diagnostics if isinstance(layer, ResumableStrategy) else {}
-        return self._repaired(updated), metrics
+        return self._repaired(updated, added=by_distance), metrics
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -196,9 +222,18 @@ class Stock(ResumableStrategy):
             yield layer
             layer = getattr(layer, "strategy", None)
 
-    def _repaired(self, updated: ArrayRecord) -> ArrayRecord:
+    def _differences(self, arrays: ArrayRecord) -> ArrayRecord:
+        return record_from_arrays(
+            {
+                name: np.subtract(arrays[name].numpy(), like, dtype=np.float64)
+                for name, like in self._model.items()
+            }
+        )
+
+    def _repaired(self, updated: ArrayRecord, *, added: bool) -> ArrayRecord:
+        """The new model in the form of the old one; ``added`` to it, if it came as a difference."""
         arrays = {
-            name: np.asarray(updated[name].numpy(), like.dtype).reshape(like.shape)
+            name: np.asarray(updated[name].numpy() + (like if added else 0), like.dtype).reshape(like.shape)
             for name, like in self._model.items()
         }
         if bad := [
@@ -236,6 +271,14 @@ def _check(layer: Strategy) -> None:
             f" {type(layer.strategy).__name__}; set strategy.server.strategy._target_="
             f"{Uniform.__module__}.{Uniform.__name__}"
         )
+
+
+def _bring_losses_near(replies: Sequence[Message]) -> None:
+    losses = [Report.unpack(reply.content).loss for reply in replies]
+    median = statistics.median(losses)
+    for reply, loss in zip(replies, losses, strict=True):
+        near = min(max(loss, median / _FURTHEST_LOSS), median * _FURTHEST_LOSS)
+        records_of(reply.content, MetricRecord)[keys.METRICS][keys.LOSS] = near
 
 
 def _fewest(layer: Strategy) -> int:

@@ -278,6 +278,18 @@ def federation(tmp_path_factory, start_federation):
 
 
 @pytest.fixture(scope="session")
+def hosts(tmp_path_factory, app):
+    """A server and two sites as separate hosts; each test leaves them as they were."""
+    from tests.engine.hosts import Hosts  # it builds on this module
+
+    hosts = Hosts(tmp_path_factory.mktemp("hosts").resolve(), app)
+    try:
+        yield hosts.start()
+    finally:
+        hosts.close()
+
+
+@pytest.fixture(scope="session")
 def app(tmp_path_factory):
     """A copy of the app."""
     return copy_app(tmp_path_factory.mktemp("app") / "fedvsr")

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from fedvsr_core.comparison.cells import COMPLETED, Plan, cells_of
+from fedvsr_core.comparison.cells import Plan, cells_of
+from fedvsr_core.records.journal import COMPLETED
 from tests.engine.conftest import LIMIT_S
 
 STRATEGIES = ("fedavg", "fedprox", "scaffold")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fedvsr_core.aggregation import running_sum
+from fedvsr_core.aggregation import threads as threads_module
 from fedvsr_core.aggregation.bounds import largest
 from fedvsr_core.aggregation.running_sum import RunningSums
 from fedvsr_core.errors import AggregationError
@@ -85,7 +86,7 @@ def test_names_shapes_and_types_stay(dtype):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_pieces_and_threads_leave_no_seam(monkeypatch, threads):
     monkeypatch.setattr(running_sum, "BLOCK", 8)
-    monkeypatch.setattr(running_sum.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(threads_module.os, "cpu_count", lambda: threads)
     generator = np.random.default_rng(0)
     terms = [
         (

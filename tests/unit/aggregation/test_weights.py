@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.aggregation.weights import by_examples, inverse_loss, loss_aware, uniform
+from fedvsr_core.aggregation.weights import loss_aware, uniform
 from fedvsr_core.errors import AggregationError
 
 LOSSES = st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=40)
@@ -145,35 +145,20 @@ def test_liars_together_keep_to_the_bound(liars):
     assert weights[:liars].sum() <= liars * 1.5 / (liars + 5) * (1 + 1e-12)
 
 
-def test_by_examples_by_hand():
-    assert by_examples([1, 3]).tolist() == [0.25, 0.75]
-
-
-def test_inverse_loss_by_hand():
-    # 1 / 1, 1 / 2 and 1 / 4, over their sum 7/4
-    np.testing.assert_allclose(inverse_loss([1.0, 2.0, 4.0]), [4 / 7, 2 / 7, 1 / 7])
-
-
 def test_uniform_by_hand():
     assert uniform(4).tolist() == [0.25] * 4
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf, -math.inf], ids=str)
-@pytest.mark.parametrize(
-    "call",
-    [by_examples, inverse_loss, lambda values: loss_aware(values, progress=0.5)],
-    ids=["examples", "inverse", "aware"],
-)
-def test_refuses_invalid_values(call, bad):
+def test_refuses_invalid_losses(bad):
     with pytest.raises(AggregationError, match=r"must be finite and > 0, got \[\(1, .*\)\] of 2"):
-        call([1.0, bad])
+        loss_aware([1.0, bad], progress=0.5)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: uniform(0), "at least one client, got none"),
-        (lambda: by_examples([]), "got none of 0"),
         (lambda: loss_aware([], progress=0.5), "got none of 0"),
         (lambda: loss_aware([1.0], progress=0.0), r"progress must be in \(0, 1\].*got 0.0, 0.05 and None"),
         (lambda: loss_aware([1.0], progress=1.1), "got 1.1"),

@@ -16,7 +16,7 @@ def client(name, **changes):
 def journal():
     return [
         {"phase": "start", "model": "m", "data": "d", "parameters": 9, "rounds": 2, "names": ["a", "b"],
-         "initial-weights": "f00d", "code": "c0de"},
+         "initial-weights": "f00d", "code": "c0de", "versions": {"torch": "2"}, "device": "cpu"},
         {"phase": "evaluate", "round": 0},
         {"phase": "train", "round": 1, "clients": [client("a"), client("b")], "refused": []},
         {"phase": "train", "round": 2, "clients": [client("b")],
@@ -47,6 +47,8 @@ CHANGES = {
     "initial weights": lambda lines: lines[0].update({"initial-weights": "beef"}),
     "rounds asked for": lambda lines: lines[0].update(rounds=3),
     "code": lambda lines: lines[0].update(code="0"),
+    "versions of the software": lambda lines: lines[0].update(versions={"torch": "3"}),
+    "device": lambda lines: lines[0].update(device="cuda:0"),
     "round 1, a, batches": lambda lines: lines[2]["clients"][0].update(batches="other"),
     "round 1, b, local steps": lambda lines: lines[2]["clients"][1].update(steps=4),
     "round 1, b, partition": lambda lines: lines[2]["clients"][1].update(examples=8),

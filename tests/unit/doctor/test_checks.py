@@ -44,6 +44,13 @@ def test_keys_that_flower_does_not_read(tmp_path, make, said):
     assert said in found.what
 
 
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen makes the key")
+def test_a_key_with_a_passphrase(tmp_path):
+    words = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "secret", "-f", str(tmp_path / "key")]
+    subprocess.run(words, check=True)
+    assert "has a passphrase" in node_key(tmp_path / "key").what
+
+
 @pytest.mark.parametrize(
     ("mode", "state"), [(0o600, "ok"), (0o400, "ok"), (0o640, "problem"), (0o604, "problem")]
 )

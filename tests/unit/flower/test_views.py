@@ -55,6 +55,7 @@ def test_copies_nothing_and_can_t_be_written():
         header(shape="(10000000000000,)") + bytes(8),
         header(shape="(99999999999999999999,)") + bytes(8),
         header(shape="(-2,)") + bytes(8),
+        header(shape="(0, 999999999999999, 999999999999999)"),
         header(descr="|O") + bytes(8),
         header(descr="<U1") + bytes(8),
         header(descr=">f4") + bytes(8),
@@ -64,7 +65,7 @@ def test_copies_nothing_and_can_t_be_written():
         header()[:-1] + bytes(8),
         np.arange(2, dtype="f4").tobytes(),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_refuses_everything_else(data):
     with pytest.raises(ShapeError):

@@ -4,6 +4,7 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from flwr.app import Context, RecordDict
@@ -104,11 +105,11 @@ def test_training_is_the_same_and_a_resume_ends_with_the_same_bytes(
     serve(federation(2))
     plain = next(root.iterdir()).rename(tmp_path / "plain")
     one, two = (load_round(path / "checkpoints" / LAST) for path in (averaged, plain))
-    assert all(torch.equal(tensor, two.state[name]) for name, tensor in one.state.items())
-    assert (set(one.strategy_state), set(two.strategy_state)) == (
-        {f"ema/{name}" for name in one.state},
-        set(),
-    )
+    assert set(one.strategy_state) == {f"trained/{name}" for name in one.state}
+    assert two.strategy_state == {}
+    for name, tensor in two.state.items():
+        np.testing.assert_array_equal(one.strategy_state[f"trained/{name}"], tensor)
+    assert any(not torch.equal(tensor, two.state[name]) for name, tensor in one.state.items())
     assert one.score != two.score
 
     grid = federation(2)
@@ -126,6 +127,20 @@ def test_training_is_the_same_and_a_resume_ends_with_the_same_bytes(
     assert (folder / "checkpoints" / LAST).read_bytes() == (averaged / "checkpoints" / LAST).read_bytes()
 
 
+def test_a_run_that_was_killed_after_its_last_checkpoint_comes_to_its_end(serve, resume, federation, root):
+    serve(federation(2))
+    (folder,) = root.iterdir()
+    journal = folder / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    (folder / "summary.md").unlink()
+    resume(federation(2))
+    assert read_journal(journal)[-1]["outcome"] == "completed"
+    assert (folder / "summary.md").exists()
+    resume(federation(2))  # once is enough
+    assert [line["phase"] for line in read_journal(journal)].count("end") == 1
+
+
 def test_a_run_that_ended_before_its_first_checkpoint(serve, resume, federation, root):
     grid = federation(2)
     grid.nodes = []
@@ -136,7 +151,7 @@ def test_a_run_that_ended_before_its_first_checkpoint(serve, resume, federation,
     assert load_round(folder / "checkpoints" / LAST).round == 2
 
 
-def test_a_run_that_fails_says_why_at_its_end(serve, federation, root):
+def test_a_run_that_fails_says_why_at_its_end(serve, federation, root, caplog):
     grid = federation(2)
     grid.spoil[0] = lambda reply: reply.content["about"].update(code="0" * 16) or reply
     grid.spoil[1] = grid.spoil[0]
@@ -145,6 +160,7 @@ def test_a_run_that_fails_says_why_at_its_end(serve, federation, root):
     (folder,) = root.iterdir()
     assert "too few sound replies" in read_journal(folder / "journal.jsonl")[-1]["outcome"]
     assert (folder / "summary.md").is_file()
+    assert f"{errors.REFUSED}2 rounds in a row, up to round 2" in caplog.text  # so that nobody continues it
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import gc
 import weakref
 
 import pytest
-from flwr.app import Message, RecordDict
+from flwr.app import DEFAULT_TTL, Message, RecordDict
 
 from server_app.exchange import Exchange
 
@@ -122,3 +122,27 @@ def test_slow_use_of_replies_loses_none_that_is_here(fake_grid, clock):
         received.append(reply.metadata.src_node_id)
         clock.now += 10
     assert received == [1, 2, 3]
+
+
+def test_what_is_sent_lives_little_longer_than_it_is_waited_for(fake_grid):
+    grid = fake_grid()
+    made = messages(1, 2)
+    made[0].metadata.__dict__["_created_at"] -= 50  # it waited for others to be sent
+    Exchange(grid, made, 100)
+    assert [round(message.metadata.ttl) for message in grid.pushed] == [50 + 100 + 60, 100 + 60]
+
+
+def test_without_a_limit_it_is_flowers(fake_grid):
+    grid = fake_grid()
+    Exchange(grid, messages(1))
+    assert [message.metadata.ttl for message in grid.pushed] == [DEFAULT_TTL]
+
+
+def test_a_reply_that_comes_too_late_reaches_no_later_exchange(fake_grid, clock):
+    grid = fake_grid(answer=lambda message: echo(message) if clock.now >= 15 else None)
+    first = Exchange(grid, messages(1), 10)
+    assert list(first.replies(10)) == []
+    clock.now = 20
+    second = Exchange(grid, messages(1), 10)
+    assert [reply.metadata.reply_to_message_id for reply in second.replies(10)] == list(second.sent)
+    assert second.sent.keys().isdisjoint(first.sent)

@@ -1,33 +1,66 @@
-"""Promises: an average as by hand, which stands in for the model and leaves."""
+"""Promises: an average as by hand, which stands in for the model and leaves, also from a checkpoint."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from server_app.moving_average import MovingAverage, without_average
+from server_app.moving_average import MovingAverage, without_trained
 
 
-def test_values_by_hand():
-    average = MovingAverage(0.75)
-    for value in (4.0, 8.0, 0.0):  # 4; 0.75 * 4 + 0.25 * 8 = 5; 0.75 * 5 = 3.75
-        average.update({"w": torch.tensor(value), "count": torch.tensor(3)})
-    assert average.state() == {"ema/w": 3.75}
+def values(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def test_it_stands_in_for_the_model_and_leaves():
-    model, average = nn.Linear(2, 1), MovingAverage(0.5)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with average.in_place_of(model):  # before the first round there is nothing to put in its place
-        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    average.update({name: torch.zeros_like(tensor) for name, tensor in before.items()})
+@pytest.fixture
+def model():
+    model = nn.Linear(1, 1, bias=False)
+    model.register_buffer("count", torch.tensor(3))
+    return model
+
+
+def after(model, average, *weights):
+    for weight in weights:
+        model.load_state_dict({"weight": torch.tensor([[weight]]), "count": torch.tensor(3)})
+        average.update(model.state_dict())
+
+
+def scored(model, average):
     with average.in_place_of(model):
-        assert not any(tensor.any() for tensor in model.state_dict().values())
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+        return model.weight.item()
+
+
+def test_values_by_hand(model):
+    average = MovingAverage(0.75)
+    after(model, average, 4.0, 8.0, 0.0)  # 4; 0.75 * 4 + 0.25 * 8 = 5; 0.75 * 5 = 3.75
+    assert scored(model, average) == 3.75
+    assert model.weight.item() == 0.0
+
+
+def test_before_the_first_round_there_is_nothing_to_put_in_its_place(model):
+    before, average = values(model), MovingAverage(0.5)
+    with average.in_place_of(model):
+        assert values(model) == before
+    assert average.beside(model) == {}
+
+
+def test_a_checkpoint_holds_the_average_and_what_training_goes_on_from(model):
+    average = MovingAverage(0.75)
+    after(model, average, 4.0, 8.0)
+    beside = average.beside(model)
+    with average.in_place_of(model):
+        checkpoint = values(model)
+    assert (checkpoint["weight"].item(), {name: array.item() for name, array in beside.items()}) == (
+        5.0,
+        {"trained/weight": 8.0},
+    )
+    restored = MovingAverage(0.75)
+    model.load_state_dict(checkpoint)
+    restored.restore(model, {**beside, "moments/weight": np.ones(1)})
+    assert model.weight.item() == 8.0
+    after(model, restored, 0.0)
+    assert scored(model, restored) == 3.75
 
 
 def test_names_of_a_strategy_are_left_alone():
-    state = {"ema/w": np.ones(1), "w": np.zeros(1)}
-    assert set(without_average(state)) == {"w"}
-    average = MovingAverage(0.5)
-    average.load_state(state)
-    assert set(average.state()) == {"ema/w"}
+    assert set(without_trained({"trained/w": np.ones(1), "w": np.zeros(1)})) == {"w"}

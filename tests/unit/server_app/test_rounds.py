@@ -15,6 +15,7 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
+from fedvsr_core.flower.declines import decline
 from fedvsr_core.records.journal import Journal, read_journal
 from fedvsr_core.records.run_dir import RunDir
 from server_app.cohort import draw, lost_uploads
@@ -212,6 +213,7 @@ FAULTS = {
     "names": spoiled(lambda arrays, metrics: arrays.pop("fuse.bias")),
     "loss": spoiled(lambda arrays, metrics: metrics.update(loss=0.0)),
     "error": lambda reply: Message(Error(2, "Traceback\nValueError: oops"), reply_to=reply),
+    "declined": lambda reply: Message(decline("memory"), reply_to=reply),
     "timeout": lambda reply: None,
 }
 
@@ -221,7 +223,7 @@ def answering(fault):
 
     def spoil(reply):
         bad = fault(reply)
-        if bad is not None and bad.has_error():
+        if bad is not None and bad is not reply:
             bad.metadata.__dict__.update(reply.metadata.__dict__)
         return bad
 

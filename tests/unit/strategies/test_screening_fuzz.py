@@ -59,11 +59,14 @@ def header_damaged(reply, rng):
 
 def header_claims_more(reply, rng):
     name, array = array_of(reply, rng)
-    header = (
-        f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10 ** rng.randint(6, 14)},), }}\n".encode()
-    )
+    huge = [10 ** rng.randint(6, 14) for _ in range(rng.randint(1, 3))]
+    empty = rng.random() < 0.5  # an axis of size 0 needs no bytes, whatever the others are
+    shape = "".join(f"{size}, " for size in ([0] if empty else []) + huge)
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape.rstrip(', ')},), }}\n"
+    if empty or len(huge) > 1:
+        header = header.replace(",), }", "), }")
     prefix = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
-    return with_data(reply, name, array, data=prefix + header + bytes(16))
+    return with_data(reply, name, array, data=prefix + header.encode() + bytes(0 if empty else 16))
 
 
 def type_changed(reply, rng):

@@ -1,0 +1,1 @@
+"""What differential privacy promises, in numbers."""

@@ -1,0 +1,174 @@
+"""Promises: whatever breaks in the middle of a round, the run completes, losing one round at most.
+
+The table in docs/faults.md is what these tests tell: pytest -m "slow or long" -rP -k between_hosts
+"""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.engine.hosts import SMALL, refused, slowed, wait
+
+FOUR_ROUNDS = f"{SMALL} rounds=4"
+LARGE = "model.width=340 model.blocks=8"
+"""Makes the small network one of 143 MB."""
+
+
+@pytest.fixture
+def report(request):
+    """Prints a row for the table."""
+    began = time.monotonic()
+
+    def row(trained, lost=0):
+        seconds = {number: round(line["seconds"]) for number, line in trained.items()}
+        left_out = {number: refused(line) for number, line in trained.items() if line["refused"]}
+        whole = round(time.monotonic() - began)
+        sys.stdout.write(
+            f"\n{request.node.name}: {whole} s, rounds {seconds}, left out {left_out}, rounds lost {lost}\n"
+        )
+
+    return row
+
+
+def lost(run):
+    """Rounds whose work was thrown away: the model was kept as it was, or the round was trained again."""
+    kept = sum(line["kept-model"] for line in run.lines("train"))
+    return kept + sum("resumed-after" in line for line in run.lines("start"))
+
+
+@pytest.mark.slow
+def test_a_killed_supernode_is_left_out_and_joins_again(hosts, report):
+    run = hosts.run(FOUR_ROUNDS)
+    run.middle_of(2)
+    hosts.sites["south"].process("supernode").kill()
+    trained = run.finish()
+    report(trained, lost(run))
+    assert refused(trained[2]) == {"south": "error"}
+    assert "Node Unavailable" in trained[2]["refused"][0]["reason"]
+    assert [row["client"] for row in trained[4]["clients"]] == ["north", "south"]
+    assert lost(run) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_serverapp_is_followed_by_a_run_that_continues(hosts, report):
+    run = hosts.run(resumes=1)
+    run.middle_of(2)
+    run.server_process().kill()
+    trained = run.finish()
+    report(trained, lost(run))
+    assert "crashed; it is continued, 1 of at most 1 times" in run.said
+    assert [line.get("resumed-after") for line in run.lines("start")] == [None, 1]
+    assert all(line["refused"] == [] for line in trained.values())
+    assert lost(run) == 1
+
+
+@pytest.mark.long
+def test_a_killed_superlink_comes_back_and_the_round_goes_on(hosts, report):
+    run = hosts.run(resumes=1)
+    run.middle_of(2)
+    hosts.server.process("superlink").kill()
+    trained = run.finish()
+    report(trained, lost(run))
+    assert lost(run) <= 1
+
+
+@pytest.mark.long
+def test_a_superlink_that_is_away_for_two_minutes_costs_one_round(hosts, report):
+    run = hosts.run(resumes=1)
+    run.middle_of(2)
+    hosts.server.stop("superlink", signal.SIGKILL)
+    time.sleep(120)
+    hosts.server.keep("superlink", hosts.server.folder, "superlink")
+    trained = run.finish()
+    report(trained, lost(run))
+    assert lost(run) == 1
+    assert "crashed; it is continued" in run.said
+
+
+@pytest.mark.long
+def test_a_host_without_network_for_a_minute_is_back_in_the_next_round(hosts, report):
+    if not hosts.switch.real:
+        pytest.skip("needs network namespaces, and so root")
+    run = hosts.run()
+    run.middle_of(2)
+    hosts.switch.plug("south", "down")
+    time.sleep(60)
+    hosts.switch.plug("south", "up")
+    trained = run.finish()
+    report(trained, lost(run))
+    assert set(refused(trained[2])) <= {"south"}
+    assert [row["client"] for row in trained[3]["clients"]] == ["north", "south"]
+    assert lost(run) == 0
+
+
+@pytest.mark.long
+def test_a_site_with_a_full_disk_is_left_out_until_there_is_room(hosts, report):
+    if not hosts.switch.real:
+        pytest.skip("needs a small file system, and so root")
+    site = hosts.sites["south"]
+    memory, home = site.folder / "memory", site.folder / "home"
+    with small_disk(site, memory), small_disk(site, home):
+        run = hosts.run(f"{SMALL} rounds=4", strategy="scaffold")
+        for server_round, folder in ((2, memory), (3, home)):
+            run.middle_of(server_round)
+            fill(folder)
+            wait(lambda at=server_round: at in run.trained(), f"the end of round {server_round}", run)
+            (folder / "filling").unlink()
+        trained = run.finish()
+    report(trained, lost(run))
+    assert refused(trained[2]) == {"south": "declined"}
+    assert "its disk is full" in trained[2]["refused"][0]["reason"]
+    assert set(refused(trained[3])) <= {"south"}
+    assert [row["client"] for row in trained[4]["clients"]] == ["north", "south"]
+    assert lost(run) == 0
+
+
+@pytest.mark.long
+def test_a_slow_site_is_waited_for(hosts, report):
+    with slowed(hosts.sites["south"], 10):
+        run = hosts.run(f"{SMALL} rounds=1")
+        trained = run.finish(1800)
+    report(trained, lost(run))
+    assert all(line["refused"] == [] for line in trained.values())
+
+
+@pytest.mark.long
+def test_arrays_of_143_mb_arrive(hosts, report):
+    run = hosts.run(f"{LARGE} rounds=2 training.steps=1 training.batch=1 training.window=2 training.patch=8")
+    trained = run.finish(1800)
+    report(trained, lost(run))
+    assert trained[1]["bytes-up"] > 2 * 143e6
+    assert all(line["refused"] == [] for line in trained.values())
+
+
+@contextmanager
+def small_disk(site, folder):
+    """Have a folder of a site on a file system of 64 MB."""
+    site.stop("supernode")
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    shutil.rmtree(kept)
+    site.keep("supernode", site.folder)
+    try:
+        yield
+    finally:
+        site.stop("supernode")
+        subprocess.run(["umount", "-l", folder], check=True)
+        site.keep("supernode", site.folder)
+
+
+def fill(folder):
+    """Leave no byte of a file system."""
+    with (folder / "filling").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+        except OSError:
+            return
