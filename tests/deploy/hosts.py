@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -52,20 +53,25 @@ class Host:
         self.started = {}
 
     def run(self, script, *, check=True, timeout=WAIT_S, env=None):
-        """Run a script of bash to its end; returns its exit code and all that it said."""
-        done = subprocess.run(
-            self._words(script),
-            env=self._environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if check and done.returncode:
-            pytest.fail(f"on {self.name}: {script}\nreturned {done.returncode}: {done.stdout}")
-        return done.returncode, done.stdout
+        """Run a script of bash to its end, or kill it; returns its exit code and all that it said."""
+        with tempfile.TemporaryFile("w+") as said:  # no pipe, which an orphan could keep open
+            process = subprocess.Popen(
+                self._words(script),
+                env=self._environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+            try:
+                code = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+            said.seek(0)
+            text = said.read()
+        if check and code:
+            pytest.fail(f"on {self.name}: {script}\nreturned {code}: {text}")
+        return code, text
 
     def start(self, script, name, env=None):
         """Start a script of bash that goes on; what it says is in `said`."""
