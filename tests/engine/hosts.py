@@ -159,9 +159,10 @@ class Host:
 
     def close(self):
         """End the keepers, then whatever else carries this host's mark."""
+        kept = [child for one in self.keepers.values() for child in psutil.Process(one.pid).children(True)]
         for keeper in self.keepers.values():
             keeper.kill()
-        left = [process for process in psutil.process_iter() if self._owns(process)]
+        left = [*kept, *(process for process in psutil.process_iter() if self._owns(process))]
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
