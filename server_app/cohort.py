@@ -40,12 +40,14 @@ class Member:
         client: Its name, the same in every run.
         node: Its id, which is new in every run.
         device: Where it trains.
+        code: Digest of the code it runs.
         of: Number of clients of the simulation it belongs to, or None.
     """
 
     client: str
     node: int
     device: str
+    code: str
     of: int | None
 
 
@@ -76,16 +78,17 @@ class Members:
             Its clients, in the order of their names.
 
         Raises:
-            FederationError: If there aren't enough nodes in time, two nodes keep one name, or a node runs
-                other code.
+            FederationError: If there aren't enough nodes in time, two nodes keep one name, or a simulation
+                runs other code.
         """
         return self._wait(self._complete, strict=True)
 
     def online(self) -> dict[str, Member]:
         """The clients that can take part in a round; waits only while they are too few for one.
 
-        A newcomer that runs other code stays out. Of two nodes with one name the later counts: a site that
-        was restarted is back before its old node is seen to be gone.
+        A newcomer that runs other code stays out. Of two nodes with one name the one that had it first counts
+        while it is online: nobody takes a site's place. A site that was restarted with its key is the same
+        node; without one it has to wait until its old node is seen to be gone.
 
         Raises:
             FederationError: If there aren't enough nodes in time.
@@ -104,7 +107,7 @@ class Members:
             missing = f"; missing: {', '.join(gone)}" if (gone := sorted(self._names - names)) else ""
             clash = _clash(here) if strict else ""
             if len(here) >= enough(here) and not clash:
-                return {member.client: member for member in sorted(here, key=lambda member: member.client)}
+                return self._by_name(here)
             if time.monotonic() > end and clash:
                 raise FederationError(clash)
             if time.monotonic() > end:
@@ -119,10 +122,22 @@ class Members:
                 _log.info("waiting for nodes: %d of %d are here%s", told, enough(here), missing)
             time.sleep(POLL_S)
 
+    def _by_name(self, here: Iterable[Member]) -> dict[str, Member]:
+        """The members by name, in its order; of those with one name the first that introduced itself."""
+        found: dict[str, Member] = {}
+        for member in here:
+            first = found.setdefault(member.client, member)
+            if first is not member:
+                self._note(
+                    member.node, f"'{member.client}' is the name of node {first.node}, which is online"
+                )
+        return dict(sorted(found.items()))
+
     def _complete(self, here: Sequence[Member]) -> int:
         if self._settings.nodes is not None:
             return self._settings.nodes
-        return max((member.of for member in here if member.of), default=LEAST_NODES)
+        sizes = {member.of for member in here}  # the nodes of a simulation agree
+        return (sizes.pop() if len(sizes) == 1 else None) or LEAST_NODES
 
     def _ask(self, node: int, *, strict: bool) -> None:
         """Ask a node who it is, unless that has been done, and take its answer if it is here."""
@@ -130,17 +145,25 @@ class Members:
             message = Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY)
             self._asked[node] = Exchange(self._grid, [message])
         for reply in self._asked[node].replies(0):
+            member = None
             try:
-                self._known[node] = _introduction(reply, node)
-                self._failing.pop(node, None)
+                member = _introduction(reply, node)
+                check_code(member.code, member.client)
             except FederationError as error:
-                if strict and not reply.has_error() and not why_declined(reply.content):
+                if strict and member is not None and member.of:  # a simulation: no other node is any better
                     raise
-                if self._failing.get(node) != str(error):
-                    self._failing[node] = str(error)
-                    _log.warning("node %d can't take part: %s", node, error)
+                self._note(node, str(error))
+            else:
+                self._known[node] = member
+                self._failing.pop(node, None)
         if not self._asked[node].waiting and node not in self._known:
             del self._asked[node]  # to be asked again
+
+    def _note(self, node: int, why: str) -> None:
+        """Say once why a node can't take part."""
+        if self._failing.get(node) != why:
+            self._failing[node] = why
+            _log.warning("node %d can't take part: %s", node, why)
 
 
 def draw(clients: Iterable[str], count: int | None, *, seed: int, server_round: int) -> list[str]:
@@ -245,15 +268,14 @@ def _introduction(reply: Message, node: int) -> Member:
     try:
         words = records_of(reply.content, ConfigRecord)[keys.ABOUT]
         numbers = records_of(reply.content, MetricRecord)[keys.METRICS]
-        code, of = str(words[keys.CODE]), int(float(numbers[keys.NUM_CLIENTS]))  # type: ignore[arg-type]
-        member = Member(str(words[keys.CLIENT]), node, str(words[keys.DEVICE]), of or None)
+        of = int(float(numbers[keys.NUM_CLIENTS])) or None  # type: ignore[arg-type]
+        member = Member(str(words[keys.CLIENT]), node, str(words[keys.DEVICE]), str(words[keys.CODE]), of)
         if len(member.client) > LONGEST_NAME:
             raise ValueError(f"its name has {len(member.client)} characters")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FederationError(
             f"node {node} doesn't introduce itself as a FedVSR client ({error!r}); it runs another app"
         ) from error
-    check_code(code, member.client)
     return member
 
 

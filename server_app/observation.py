@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flwr.app import ArrayRecord, Message
+from flwr.common.constant import ErrorCode
 
 from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
@@ -44,7 +45,9 @@ class Observation:
         for reply in replies:
             self._arrived_s = time.monotonic() - self._began
             if reply.has_error():
-                if any(sign in (reply.error.reason or "") for sign in _DEAD_WORKER):
+                # A client's own exception has another code, whatever it says.
+                raised = reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+                if not raised and any(sign in (reply.error.reason or "") for sign in _DEAD_WORKER):
                     self._dead = reply.error.reason
             else:
                 arrays = records_of(reply.content, ArrayRecord)

@@ -249,7 +249,7 @@ class Rounds:
                 "kept-model": not learned,
             }
         )
-        if any(member.of for member in cohort):  # a simulation
+        if all(member.of for member in cohort):  # a simulation
             observation.stop_if_a_worker_died()
         self._idle = 0 if learned or lost else self._idle + 1
         if self._idle == min(MOST_IDLE, settings.rounds):

@@ -26,6 +26,7 @@ from fedvsr_core.deploy.server import CONNECTION, Server, server_text
 from fedvsr_core.deploy.site import Site, site_text
 from fedvsr_core.deploy.units import server_units, site_unit
 from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.flower.code import digest_of_app
 
 app = typer.Typer(
     add_completion=False,
@@ -121,7 +122,7 @@ def site_command(
         raise ConfigurationError(f"'{path}' must name the files of the site's 'key' and 'ca'")
     public = site.key.with_suffix(".pub")
     make_node_key(site.key, public, site.site)
-    for made in (site.home, site.memory_dir):
+    for made in (site.home, site.apps, site.memory_dir):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     site.unit.write_text(site_unit(site, user))
     typer.echo(f"site '{site.site}' in {folder}; look through {path}")
@@ -144,6 +145,23 @@ def register_command(
             f"'{public_key}' isn't registered; if the SuperLink is unavailable, start it; if the key is in"
             " use, it is registered already, or was once removed: then the site makes a new one"
         )
+
+
+@app.command("install")
+def install_command(
+    folder: Folder,
+    bundle: Annotated[Path, typer.Argument(help="The bundle that 'flwr build' has made of reviewed code.")],
+) -> None:
+    """Install the only bundle that may run at a site; its code must be that of site.toml."""
+    site = Site.of(folder)
+    found = digest_of_app(bundle)
+    if site.code != found:
+        raise ConfigurationError(
+            f"'{site.path}' must pin the code of '{bundle}', {found}, but has {site.code or 'none'}; review"
+            f" it, write code = \"{found}\", and run 'fedvsr deploy site {folder}' for the new unit"
+        )
+    if engine.flwr("install", str(bundle.resolve()), home=site.home):
+        raise FederationError(f"'{bundle}' can't be installed into '{site.apps}'; stop the SuperNode first")
 
 
 @app.command("renew")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -48,7 +49,7 @@ def fingerprint(public: Path) -> str:
         load_ssh_public_key(words)
     except OSError as error:
         raise ConfigurationError(f"'{public}' must be a site's public key, but: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigurationError(
             f"'{public}' must be a public key in OpenSSH's format, but: {error}"
         ) from error

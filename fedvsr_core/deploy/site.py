@@ -94,9 +94,15 @@ class Site(TomlSettings):
         """For systemd."""
         return self.folder / f"fedvsr-site-{self.site}.service"
 
+    @property
+    def apps(self) -> Path:
+        """Where Flower installs the bundles that it receives, and runs what is there already."""
+        return self.home / "apps"
+
     def readable(self) -> list[Path]:
         """The folders that the SuperNode may read and not write."""
-        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir) if path]
+        pinned = self.apps if self.code else None  # so nothing but what was installed there can run
+        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir, pinned) if path]
 
     def node_config(self) -> dict[str, str | int | float]:
         """What the ClientApp is told, by the keys of `fedvsr_core.flower.keys`."""

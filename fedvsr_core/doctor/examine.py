@@ -6,6 +6,7 @@ from pathlib import Path
 from fedvsr_core.deploy.certificates import days_left, hosts_of, read_certificate
 from fedvsr_core.deploy.server import Server
 from fedvsr_core.deploy.site import Site
+from fedvsr_core.doctor.bundles import bundles
 from fedvsr_core.doctor.connection import connection, lifetime
 from fedvsr_core.doctor.finding import Finding, ok, problem
 from fedvsr_core.doctor.folders import data_folder, own_folder
@@ -37,6 +38,7 @@ def examine_site(site: Site) -> Iterator[Finding]:
     yield own_folder(site.memory_dir, "memory-dir")
     yield own_folder(site.home, "home")
     yield process("flower-supernode", site.home)
+    yield from bundles(site.apps, site.code)
     if site.ca is None or site.key is None:
         yield problem(
             f"'{site.path}' names no 'ca' or no 'key': neither encryption nor authentication",

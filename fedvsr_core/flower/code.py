@@ -5,6 +5,10 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import BadZipFile, ZipFile
+
+from fedvsr_core.errors import DataError
 
 PACKAGES = ("client_app", "fedvsr_core")
 
@@ -26,6 +30,30 @@ def digest_of(folders: Iterable[Path]) -> str:
             digest.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0".encode())
             digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def digest_of_app(app: Path) -> str:
+    """What `code_digest` would be where an app runs.
+
+    Args:
+        app: The folder of the app, or the bundle that ``flwr build`` makes of it.
+
+    Raises:
+        DataError: If it is neither, or lacks `PACKAGES`.
+    """
+    if app.is_dir():
+        missing = [name for name in PACKAGES if not (app / name).is_dir()]
+        if missing:
+            raise DataError(
+                f"'{app}' must be an app with the packages {' and '.join(PACKAGES)}, lacks {missing}"
+            )
+        return digest_of(app / name for name in PACKAGES)
+    try:
+        with TemporaryDirectory() as folder, ZipFile(app) as bundle:
+            bundle.extractall(folder)
+            return digest_of_app(Path(folder))
+    except (OSError, BadZipFile) as error:
+        raise DataError(f"'{app}' must be the folder of an app or its bundle, but: {error}") from error
 
 
 def code_folders() -> list[Path]:

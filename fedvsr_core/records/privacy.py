@@ -30,11 +30,13 @@ def privacy(lines: Sequence[Line]) -> list[str]:
     Args:
         lines: The journal.
     """
-    sections = [*_local(lines), *_central(lines)]
+    # A round that a crash interrupted may have been seen, though no line tells of it.
+    repeated = sum("resumed-after" in line for line in lines)
+    sections = [*_local(lines, repeated), *_central(lines, repeated)]
     return ["## Differential privacy", *sections] if sections else []
 
 
-def _local(lines: Sequence[Line]) -> list[str]:
+def _local(lines: Sequence[Line], repeated: int) -> list[str]:
     """Each client that adds noise itself, with the weakest of its promises counted for every round."""
     asked: Counter[str] = Counter()
     promised: dict[str, tuple[float, float]] = {}
@@ -46,7 +48,6 @@ def _local(lines: Sequence[Line]) -> list[str]:
                     promised.get(one["client"], (0.0, 0.0)), (float(one["epsilon"]), float(one["delta"]))
                 )
                 promised[one["client"]] = each
-    repeated = sum("resumed-after" in line for line in lines)
     rows = []
     for client in sorted(promised, key=natural):
         (epsilon, delta), rounds = promised[client], asked[client] + repeated
@@ -56,7 +57,7 @@ def _local(lines: Sequence[Line]) -> list[str]:
     return ["", *table(header, rows), "", _LOCAL] if rows else []
 
 
-def _central(lines: Sequence[Line]) -> list[str]:
+def _central(lines: Sequence[Line], repeated: int) -> list[str]:
     clipped = [line for line in trainings(lines) if "clipping-norm" in line]
     if not clipped:
         return []
@@ -66,10 +67,9 @@ def _central(lines: Sequence[Line]) -> list[str]:
     # clipping also releases a count, which that moves by one; the multiplier covers both (Andrew et al.,
     # theorem 1).
     noise = min(float(line["noise-multiplier"]) for line in clipped) / 2
-    total = composed_epsilon(noise, len(clipped), CENTRAL_DELTA) if noise > 0 else math.inf
-    figure = (
-        f"The {len(clipped)} rounds together: epsilon **{_figure(total)}** at a delta of {CENTRAL_DELTA:g}."
-    )
+    rounds = len(clipped) + repeated
+    total = composed_epsilon(noise, rounds, CENTRAL_DELTA) if noise > 0 else math.inf
+    figure = f"The {rounds} rounds together: epsilon **{_figure(total)}** at a delta of {CENTRAL_DELTA:g}."
     return ["", figure, "", _CENTRAL]
 
 

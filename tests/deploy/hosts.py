@@ -18,7 +18,7 @@ import pytest
 
 SWITCH = "switch"
 PREFIX = "10.99.0"  # exists in the namespaces only
-WAIT_S = 120
+WAIT_S = 300  # many times what anything takes on a quiet machine
 
 _ENTER = 'mount --bind "$1/srv" /srv && mount --bind "$1/hosts" /etc/hosts && cd /srv && shift && exec "$@"'
 # From one machine to another a file goes by scp; here the folders of all machines lie side by side.

@@ -98,7 +98,7 @@ class Federation(FakeGrid):
             reply = client_app(message, Context(1, node, config, self.states[node], {}))
         except FedVSRError as error:
             reply = Message(Error(0, str(error)), reply_to=message)
-        spoil = self.spoil.get(config["partition-id"])
+        spoil = self.spoil.get(config.get("partition-id"))
         if spoil is not None and message.metadata.message_type == MessageType.TRAIN:
             return spoil(reply)
         return reply

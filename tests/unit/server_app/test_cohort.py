@@ -90,7 +90,7 @@ class TestMembers:
         )
         here = members(grid).gather()
         assert list(here) == ["a", "b", "c"]
-        assert here["b"] == Member(client="b", node=11, device="cpu", of=3)
+        assert here["b"] == Member(client="b", node=11, device="cpu", code=code_digest(), of=3)
 
     def test_a_node_is_asked_once(self, fake_grid, introduction, clock):
         grid = fake_grid([1, 2], introduction)
@@ -207,11 +207,28 @@ class TestMembers:
         with pytest.raises(FederationError, match=sentence):
             members(grid).gather()
 
-    def test_a_node_that_runs_other_code(self, fake_grid, introduction, clock):
-        grid = fake_grid([1, 2], lambda message: introduction(message, code="0" * 16))
+    def test_a_simulation_that_runs_other_code(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], lambda message: introduction(message, code="0" * 16, of=2))
         sentence = rf"^client 'site-1' runs other code \(digest 0{{16}}\) than the server \({code_digest()}\)"
         with pytest.raises(FederationError, match=sentence):
             members(grid).gather()
+
+    def test_a_site_that_runs_other_code_stays_out(self, fake_grid, introduction, clock, caplog):
+        grid = fake_grid(
+            [1, 2, 3],
+            lambda message: introduction(
+                message, code="0" * 16 if message.metadata.dst_node_id == 1 else code_digest()
+            ),
+        )
+        assert list(members(grid).gather()) == ["site-2", "site-3"]
+        assert "node 1 can't take part: client 'site-1' runs other code" in caplog.text
+
+    def test_one_that_claims_a_huge_simulation_is_not_believed(self, fake_grid, introduction, clock):
+        grid = fake_grid(
+            [1, 2],
+            lambda message: introduction(message, of=10**9 if message.metadata.dst_node_id == 1 else 0),
+        )
+        assert list(members(grid).gather()) == ["site-1", "site-2"]
 
     @pytest.mark.parametrize(
         "content",
@@ -232,7 +249,7 @@ class TestMembers:
     def test_a_node_that_runs_another_app(self, fake_grid, clock, content):
         grid = fake_grid([1, 2], lambda message: Message(RecordDict(content), reply_to=message))
         with pytest.raises(
-            FederationError, match=r"^node 1 doesn't introduce itself as a FedVSR client .* app$"
+            FederationError, match=r"node 1 says: node 1 doesn't introduce itself as a FedVSR client .* app; "
         ):
             members(grid).gather()
 
@@ -283,6 +300,19 @@ class TestMembers:
         grid.nodes = [1, 12]
         assert known.online()["site-2"].node == 12
 
+    def test_nobody_takes_the_place_of_a_site_that_is_here(self, fake_grid, introduction, clock, caplog):
+        grid = fake_grid(
+            [1, 2], lambda message: introduction(message, f"site-{message.metadata.dst_node_id % 10}")
+        )
+        known = members(grid)
+        known.gather()
+        grid.nodes.append(12)
+        for _ in range(2):
+            assert known.online()["site-2"].node == 2
+        assert caplog.text.count("node 12 can't take part: 'site-2' is the name of node 2") == 1
+        grid.nodes.remove(2)
+        assert known.online()["site-2"].node == 12
+
 
 class TestCohortGrid:
     def test_it_shows_only_the_cohort(self, fake_grid):
@@ -325,7 +355,9 @@ def test_a_hidden_gpu(monkeypatch, caplog, gpu, devices, warned):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     caplog.set_level(logging.WARNING)
-    warn_of_hidden_gpu([Member(str(number), number, device, None) for number, device in enumerate(devices)])
+    warn_of_hidden_gpu(
+        [Member(str(number), number, device, "", None) for number, device in enumerate(devices)]
+    )
     assert [bool(re.search("has a GPU, but .*init-args-num-gpus=2", text)) for text in caplog.messages] == [
         True
     ] * warned

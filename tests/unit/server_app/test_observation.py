@@ -21,8 +21,8 @@ def reply(node, client, *, code=None, loss=0.5, size=10):
     return Message(content, reply_to=Message(RecordDict(), node, MessageType.TRAIN))
 
 
-def failure(node, reason):
-    return Message(Error(0, reason), reply_to=Message(RecordDict(), node, MessageType.TRAIN))
+def failure(node, reason, code=0):
+    return Message(Error(code, reason), reply_to=Message(RecordDict(), node, MessageType.TRAIN))
 
 
 @pytest.fixture
@@ -86,6 +86,12 @@ def test_replies_pass_one_at_a_time(observation):
 
     for _ in observation.admitted(observation.arriving(arriving())):
         assert len(observation.clients) == len(seen)
+
+
+def test_what_a_client_raises_stops_nothing(observation):
+    raised = failure(12, "torch.OutOfMemoryError: no room; ActorDiedError", code=2)
+    assert len(list(observation.arriving([raised]))) == 1
+    observation.stop_if_a_worker_died()
 
 
 @pytest.mark.parametrize(

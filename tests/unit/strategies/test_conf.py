@@ -7,6 +7,7 @@ import pytest
 from fedvsr_core.components import build
 from fedvsr_core.config import compose
 from server_app.strategies.base import RoundStrategy
+from server_app.strategies.stock import adapted
 
 FOLDER = Path("conf/strategy")
 BOTH = {"charbonnier", "high-frequency"}
@@ -42,3 +43,20 @@ def test_unguarded_is_the_papers_formula():
         "threshold": 0.05,
         "guard": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "needs_losses", "clips"),
+    [
+        ("fedvsr", True, False),
+        ("inverse_loss", True, False),
+        ("qfedavg", True, False),
+        ("fedavg", False, False),
+        ("fedadam", False, False),
+        ("dp_fixed", False, True),
+        ("dp_adaptive", False, True),
+    ],
+)
+def test_what_privacy_needs_to_know_of_a_strategy(name, needs_losses, clips):
+    strategy = adapted(build(compose({"strategy": name}).strategy.server, num_rounds=3))
+    assert (strategy.weighs_by_loss, strategy.clips) == (needs_losses, clips)

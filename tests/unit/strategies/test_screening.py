@@ -306,3 +306,27 @@ def test_what_comes_beside_is_judged_by_a_history_of_its_own(federation):
 def test_a_reply_must_carry_what_comes_beside(federation):
     admitted, screening = screen(federation, [federation.reply(0)], beside={"variates": Norms()})
     assert (admitted, screening.refused[0].code) == ([], "names")
+
+
+def private(federation, **numbers):
+    """A reply of a site that keeps its losses."""
+    kept = {"loss": math.nan, "parts": {"charbonnier": math.nan}, "epsilon": 1.0, "delta": 1e-5}
+    return federation.reply(1, **{**kept, **numbers})
+
+
+def test_a_loss_may_be_kept_for_privacy(federation):
+    admitted, _ = screen(federation, [private(federation)])
+    assert len(admitted) == 1
+
+
+def test_where_losses_decide_such_a_reply_is_of_no_use(federation):
+    admitted, screening = screen(federation, [private(federation)], weighs_by_loss=True)
+    assert admitted == []
+    (refused,) = screening.refused
+    assert refused.code == "privacy"
+    assert "take strategy=fedavg" in refused.reason
+
+
+def test_a_loss_that_is_told_is_checked_as_ever(federation):
+    admitted, screening = screen(federation, [private(federation, loss=-1.0)])
+    assert (admitted, [one.code for one in screening.refused]) == ([], ["loss"])
