@@ -9,7 +9,13 @@ import errno
 import torch
 from flwr.app import ConfigRecord, RecordDict
 
-from fedvsr_core.errors import CheckpointError, CodeError, ConfigurationError, DataError, FedVSRError
+from fedvsr_core.errors import (
+    CheckpointError,
+    CodeError,
+    ConfigurationError,
+    DataError,
+    FederationError,
+)
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
 
@@ -27,6 +33,13 @@ REASONS = {
 }
 """What the server says for each word."""
 
+_KINDS = (
+    (DataError, "data"),
+    (ConfigurationError, "configuration"),
+    (CodeError, "code"),
+    (CheckpointError, "weights"),
+    (FederationError, "state"),
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_ROOM = ("can't allocate memory", "not enough memory")  # torch on a CPU
 
@@ -39,15 +52,7 @@ def word_of(error: BaseException) -> str:
         return "memory"
     if isinstance(error, OSError):
         return "disk" if error.errno in _FULL else "files"
-    for kind, word in (
-        (DataError, "data"),
-        (ConfigurationError, "configuration"),
-        (CheckpointError, "weights"),
-        (CodeError, "code"),
-    ):
-        if isinstance(error, kind):
-            return word
-    return "state" if isinstance(error, FedVSRError) else "software"
+    return next((word for kind, word in _KINDS if isinstance(error, kind)), "software")
 
 
 def decline(word: str) -> RecordDict:

@@ -298,19 +298,26 @@ def app(tmp_path_factory):
 @pytest.fixture(scope="session")
 def faulty_app(tmp_path_factory, app):
     """The app with clients that misbehave as `Federation.faults` says."""
-    folder = tmp_path_factory.mktemp("faulty") / "fedvsr"
+    return with_client(app, tmp_path_factory.mktemp("faulty") / "fedvsr", "faulty_client")
+
+
+@pytest.fixture(scope="session")
+def light_app(tmp_path_factory, app):
+    """The app with clients that wait a second for each step instead of training, and start in moments."""
+    return with_client(app, tmp_path_factory.mktemp("light") / "fedvsr", "light_client")
+
+
+def with_client(app, folder, client):
+    """A copy of the app with one of the clients that lie beside this file."""
     shutil.copytree(app, folder)
-    shutil.copytree(
-        Path(__file__).parent / "faulty_client",
-        folder / "faulty_client",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(__file__).parent / client, folder / client, ignore=ignored)
     project = folder / "pyproject.toml"
     text = project.read_text()
-    changed = text.replace('"client_app.app:app"', '"faulty_client.app:app"').replace(
-        "fab-include = [", 'fab-include = ["faulty_client/**/*.py", '
+    changed = text.replace('"client_app.app:app"', f'"{client}.app:app"').replace(
+        "fab-include = [", f'fab-include = ["{client}/**/*.py", '
     )
-    assert changed.count("faulty_client") == 2
+    assert changed.count(client) == 2
     project.write_text(changed)
     return folder
 

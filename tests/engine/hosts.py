@@ -24,10 +24,11 @@ from fedvsr_core.records.journal import read_journal
 from fedvsr_core.records.run_dir import RunDir
 from tests.engine.conftest import Federation
 
-LIMIT_S = 600
+LIMIT_S = 1800
 RESTART_S = 5  # as in the units
 PROGRAM = Path(sys.executable).parent
 KEEPER = 'while :; do "$@"; sleep $RESTART_S; done'
+LIGHT = "rounds=3 training.steps=8 data.frames=8 data.height=16 data.width=16"
 SMALL = "rounds=3 training.steps=15 training.batch=1 data.frames=8 data.height=16 data.width=16"
 
 
@@ -158,9 +159,10 @@ class Host:
 
     def close(self):
         """End the keepers, then whatever else carries this host's mark."""
+        kept = [child for one in self.keepers.values() for child in psutil.Process(one.pid).children(True)]
         for keeper in self.keepers.values():
             keeper.kill()
-        left = [process for process in psutil.process_iter() if self._owns(process)]
+        left = [*kept, *(process for process in psutil.process_iter() if self._owns(process))]
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -215,14 +217,14 @@ class Hosts:
             site.keep("supernode", site.folder)
         return self
 
-    def run(self, overrides=SMALL, strategy="fedvsr", resumes=0):
-        """Start ``fedvsr run`` on the server."""
+    def run(self, overrides=SMALL, strategy="fedvsr", resumes=0, app=None):
+        """Start ``fedvsr run`` on the server, of an app other than the real one if it is given."""
         self._count += 1
         root = self.runs / str(self._count)
         root.mkdir(parents=True)
         choices = {"experiment": "smoke", "strategy": strategy, "overrides": f"run.root={root} {overrides}"}
         run_config = " ".join(f"{key}={json.dumps(value)}" for key, value in choices.items())
-        words = ("run", self.app, "federation", "--run-config", run_config, "--resumes", resumes)
+        words = ("run", app or self.app, "federation", "--run-config", run_config, "--resumes", resumes)
         with (root.with_suffix(".log")).open("wb") as said:
             process = subprocess.Popen(
                 self.server.words(PROGRAM / "fedvsr", *words),
@@ -298,7 +300,8 @@ class HostsRun:
         return self._process.poll() is not None
 
     def fail(self, why):
-        self._process.kill()
+        self._process.send_signal(signal.SIGINT)  # upon which it ends the run, too
+        self._process.wait(60)
         said = {name: site.said("supernode")[-3000:] for name, site in self.hosts.sites.items()}
         raise AssertionError("\n".join([why, self.said[-6000:], *map(str, said.items())]))
 

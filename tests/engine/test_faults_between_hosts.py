@@ -1,5 +1,6 @@
 """Promises: whatever breaks in the middle of a round, the run completes, losing one round at most.
 
+Where training itself doesn't matter, clients wait instead, so that a round takes seconds.
 The table in docs/faults.md is what these tests tell: pytest -m "slow or long" -rP -k between_hosts
 """
 
@@ -12,9 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.engine.hosts import SMALL, refused, slowed, wait
+from tests.engine.hosts import LIGHT, SMALL, refused, slowed, wait
 
-FOUR_ROUNDS = f"{SMALL} rounds=4"
+FOUR_ROUNDS = f"{LIGHT} rounds=4"
 LARGE = "model.width=340 model.blocks=8"
 """Makes the small network one of 143 MB."""
 
@@ -42,8 +43,8 @@ def lost(run):
 
 
 @pytest.mark.slow
-def test_a_killed_supernode_is_left_out_and_joins_again(hosts, report):
-    run = hosts.run(FOUR_ROUNDS)
+def test_a_killed_supernode_is_left_out_and_joins_again(hosts, light_app, report):
+    run = hosts.run(FOUR_ROUNDS, app=light_app)
     run.middle_of(2)
     hosts.sites["south"].process("supernode").kill()
     trained = run.finish()
@@ -55,8 +56,8 @@ def test_a_killed_supernode_is_left_out_and_joins_again(hosts, report):
 
 
 @pytest.mark.slow
-def test_a_killed_serverapp_is_followed_by_a_run_that_continues(hosts, report):
-    run = hosts.run(resumes=1)
+def test_a_killed_serverapp_is_followed_by_a_run_that_continues(hosts, light_app, report):
+    run = hosts.run(LIGHT, resumes=1, app=light_app)
     run.middle_of(2)
     run.server_process().kill()
     trained = run.finish()
@@ -68,8 +69,8 @@ def test_a_killed_serverapp_is_followed_by_a_run_that_continues(hosts, report):
 
 
 @pytest.mark.long
-def test_a_killed_superlink_comes_back_and_the_round_goes_on(hosts, report):
-    run = hosts.run(resumes=1)
+def test_a_killed_superlink_comes_back_and_the_round_goes_on(hosts, light_app, report):
+    run = hosts.run(LIGHT, resumes=1, app=light_app)
     run.middle_of(2)
     hosts.server.process("superlink").kill()
     trained = run.finish()
@@ -78,8 +79,8 @@ def test_a_killed_superlink_comes_back_and_the_round_goes_on(hosts, report):
 
 
 @pytest.mark.long
-def test_a_superlink_that_is_away_for_two_minutes_costs_one_round(hosts, report):
-    run = hosts.run(resumes=1)
+def test_a_superlink_that_is_away_for_two_minutes_costs_one_round(hosts, light_app, report):
+    run = hosts.run(LIGHT, resumes=1, app=light_app)
     run.middle_of(2)
     hosts.server.stop("superlink", signal.SIGKILL)
     time.sleep(120)
@@ -91,10 +92,10 @@ def test_a_superlink_that_is_away_for_two_minutes_costs_one_round(hosts, report)
 
 
 @pytest.mark.long
-def test_a_host_without_network_for_a_minute_is_back_in_the_next_round(hosts, report):
+def test_a_host_without_network_for_a_minute_is_back_in_the_next_round(hosts, light_app, report):
     if not hosts.switch.real:
         pytest.skip("needs network namespaces, and so root")
-    run = hosts.run()
+    run = hosts.run(LIGHT, app=light_app)
     run.middle_of(2)
     hosts.switch.plug("south", "down")
     time.sleep(60)
@@ -138,8 +139,8 @@ def test_a_slow_site_is_waited_for(hosts, report):
 
 
 @pytest.mark.long
-def test_arrays_of_143_mb_arrive(hosts, report):
-    run = hosts.run(f"{LARGE} rounds=2 training.steps=1 training.batch=1 training.window=2 training.patch=8")
+def test_arrays_of_143_mb_arrive(hosts, light_app, report):
+    run = hosts.run(f"{LIGHT} {LARGE} rounds=2 training.steps=1", app=light_app)
     trained = run.finish(1800)
     report(trained, lost(run))
     assert trained[1]["bytes-up"] > 2 * 143e6

@@ -18,8 +18,8 @@ ALLOWED_MB = 10.0
 
 
 @pytest.mark.long
-def test_ten_rounds(hosts):
-    run = hosts.run(f"{SMALL} {MODEL} rounds={ROUNDS} training.steps=1")
+def test_ten_rounds(hosts, light_app):
+    run = hosts.run(f"{SMALL} {MODEL} rounds={ROUNDS} training.steps=1", app=light_app)
     grown = {}
     for server_round in range(1, ROUNDS + 1):
         wait(lambda at=server_round: run.done() >= at, f"the end of round {server_round}", run, 1200)

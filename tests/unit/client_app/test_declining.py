@@ -1,7 +1,6 @@
 """Promises: a client that can't do what it was asked answers with a word; its own log has the rest."""
 
 import logging
-import re
 
 import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
@@ -61,10 +60,9 @@ def test_every_kind_of_question(ask, context, kind):
     assert ask(context(data_dir="/videos"), kind) == {"about": {"declined": "configuration"}}
 
 
-def test_what_nobody_foresaw_is_flowers_to_report(ask, context, monkeypatch):
+def test_what_nobody_foresaw(ask, context, monkeypatch):
     def fail(*_):
-        raise ZeroDivisionError("a mistake of ours")
+        raise ZeroDivisionError("a mistake of ours in '/secret'")
 
     monkeypatch.setattr(module, "local_shots", fail)
-    with pytest.raises(ZeroDivisionError, match=re.escape("a mistake of ours")):
-        ask(context())
+    assert ask(context()) == {"about": {"declined": "software"}}

@@ -1,0 +1,1 @@
+"""A ClientApp for tests of what is around it: it waits instead of training."""
