@@ -196,7 +196,7 @@ def _write(plan: Plan, folder: Path, found: dict[str, list[Cell]], failed: Seque
         " with a 95 % interval of the paired difference that leaves out 0.",
         "",
         as_markdown(scores),
-        *(f"![{metric}]({metric}.png)\n" for metric in metrics),
+        *(f"![{metric}]({metric}.svg)\n" for metric in metrics),
         "## What a round costs",
         "",
         f"Medians of this comparison; in brackets above {plan.reference}.",
