@@ -145,6 +145,8 @@ def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
         f"# {toml_line('weights-dir', '/path/to/weights', 'copies of the files that a run starts from')}",
         f"# {toml_line('code', '0123456789abcdef', 'code that may run here, and no other: fedvsr code')}",
         "# epsilon = 1.0  # differential privacy of each round, whatever the run says: docs/privacy.md",
+        "# delta = 1e-5  # the same",
+        "# clipping-norm = 0.1  # largest norm of an update sent with noise; otherwise as the run says",
         "",
         toml_line("server", server, "name or address and port of the proxy"),
         toml_line("ca", "ca.crt", "the federation's CA certificate"),
