@@ -1,12 +1,8 @@
 """What all tests stand on: a Flower task of this process, as the apps have one, and one thread."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from flwr.supercore.task_identity import TaskIdentity
-
-TESTS = Path(__file__).parent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,8 +28,10 @@ def one_thread():
 def pytest_collection_modifyitems(items):
     """Keep what starts processes of its own together, and skip what needs a GPU where there is none."""
     for item in items:
-        if item.path.is_relative_to(TESTS / "engine") or item.path.is_relative_to(TESTS / "deploy"):
-            item.add_marker(pytest.mark.xdist_group("processes"))
+        if "hosts" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("hosts"))
+        elif item.path.parent.name in ("engine", "deploy"):
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
