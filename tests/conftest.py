@@ -24,14 +24,8 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Keep what starts processes of its own together, and skip what needs a GPU where there is none."""
-    for item in items:
-        if "hosts" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("hosts"))
-        elif item.path.parent.name in ("engine", "deploy"):
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+    """Skip what needs a GPU where there is none."""
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):

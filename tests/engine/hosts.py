@@ -142,12 +142,14 @@ class Host:
 
     def stop(self, name, how=signal.SIGTERM):
         """End a process for good; its keeper goes first."""
+        wait(
+            lambda: self.process(name), f"{name} of {self.name}"
+        )  # what a keeper is starting would survive it
         process, keeper = self.process(name), self.keepers.pop(name)
         keeper.kill()
         keeper.wait()
-        if process is not None:
-            process.send_signal(how)
-            psutil.wait_procs([process], timeout=60)
+        process.send_signal(how)
+        psutil.wait_procs([process], timeout=60)
 
     def clientapp(self):
         """The process that trains, or None."""

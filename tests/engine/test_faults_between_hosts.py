@@ -113,7 +113,7 @@ def test_a_site_with_a_full_disk_is_left_out_until_there_is_room(hosts, report):
         pytest.skip("needs a small file system, and so root")
     site = hosts.sites["south"]
     memory, home = site.folder / "memory", site.folder / "home"
-    with small_disk(site, memory), small_disk(site, home):
+    with small_disks(site, memory, home):
         run = hosts.run(f"{SMALL} rounds=4", strategy="scaffold")
         for server_round, folder in ((2, memory), (3, home)):
             run.middle_of(server_round)
@@ -148,20 +148,22 @@ def test_arrays_of_143_mb_arrive(hosts, light_app, report):
 
 
 @contextmanager
-def small_disk(site, folder):
-    """Have a folder of a site on a file system of 64 MB."""
+def small_disks(site, *folders):
+    """Have each of some folders of a site on a file system of 64 MB of its own."""
     site.stop("supernode")
-    kept = folder.with_name("kept")
-    shutil.copytree(folder, kept)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
-    shutil.copytree(kept, folder, dirs_exist_ok=True)
-    shutil.rmtree(kept)
+    for folder in folders:
+        kept = folder.with_name("kept")
+        shutil.copytree(folder, kept)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        shutil.rmtree(kept)
     site.keep("supernode", site.folder)
     try:
         yield
     finally:
         site.stop("supernode")
-        subprocess.run(["umount", "-l", folder], check=True)
+        for folder in folders:
+            subprocess.run(["umount", "-l", folder], check=True)
         site.keep("supernode", site.folder)
 
 
