@@ -69,7 +69,7 @@ def write_video(path, frames, seed):
     writer.release()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """A server, two sites and a stranger, as the recipe finds them: with the app and with videos."""
     if reason := missing():
@@ -95,7 +95,7 @@ def network(tmp_path_factory):
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def federation(network):
     """After the last line of the recipe."""
     made = Federation(network)
