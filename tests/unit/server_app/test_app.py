@@ -213,7 +213,8 @@ def test_the_sentence_comes_before_the_traceback(serve, federation, caplog):
     with pytest.raises(errors.DataError):
         serve(federation(2), "data.held_out_clips=0")
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-        f"{errors.REFUSED}expected held-out clips to score the model on, got none; name a folder of them in data"
+        f"{errors.REFUSED}expected held-out clips to score the model on, got none;"
+        " name a folder of them in data"
     ]
 
 
