@@ -1,1 +1,1 @@
-"""From client updates to one model, in plain numpy."""
+"""From client updates to one model, in numpy and numba."""

@@ -1,11 +1,8 @@
 """How large the values of an update may be."""
 
 import math
-from collections.abc import Iterator, Mapping
 
 import numpy as np
-
-from fedvsr_core.aggregation.threads import shared
 
 LIMIT = 2.0**20
 """A network's weights stay far below this; larger ones would do harm to the model, finite or not."""
@@ -21,15 +18,3 @@ def largest(array: np.ndarray) -> float:
         return 0.0
     found = max(float(np.maximum.reduce(array, axis=None)), -float(np.minimum.reduce(array, axis=None)))
     return math.inf if math.isnan(found) else found
-
-
-def largest_of(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The same for each of many arrays, by name; some threads share the work."""
-    found: dict[str, float] = {}
-
-    def look(names: Iterator[str]) -> None:
-        for name in names:
-            found[name] = largest(arrays[name])
-
-    shared(look, arrays)
-    return found

@@ -1,40 +1,20 @@
 """Weighted sums of named arrays whose bits don't depend on the order of the terms."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from fedvsr_core.aggregation.kernels import Floats, Integers, Values, add_four, weigh
 from fedvsr_core.aggregation.threads import shared
 from fedvsr_core.errors import AggregationError
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 MOST_TERMS = 4095
 """Each term takes up to 2^51 of the 2^63 steps that a sum has."""
 GROUP = 4
-"""Terms that are folded in together: sums are larger than caches, and are read and written once a group."""
-BLOCK = 1 << 17
-"""Most elements of a block: enough for each step to outweigh its call, few enough to stay in a cache."""
+"""Terms that are added together: as many as `add_four` takes."""
 
-
-@dataclass(frozen=True)
-class _Block:
-    """Neighbouring arrays that are worked on together, or a piece of a large one.
-
-    Attributes:
-        parts: Names of arrays, and what of each of them, made flat, is in the block.
-        place: Where they lie in a sum.
-    """
-
-    parts: list[tuple[str, slice]]
-    place: slice
-
-    def __len__(self) -> int:
-        return int(self.place.stop - self.place.start)
+Term = tuple[Mapping[str, Values], Sequence[float]]  # flat arrays by name, and a factor for each sum
 
 
 class RunningSums:
@@ -56,19 +36,19 @@ class RunningSums:
     """
 
     def __init__(self, scales: Sequence[float]) -> None:
-        self._limits = [16 * scale for scale in scales]
+        self._limits = 16.0 * np.array(scales)
         self._like: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
-        self._blocks: list[_Block] = []
-        self._sums: Integers = np.empty((len(scales), 0), np.int64)  # (sums, elements of all arrays)
-        self._carries: dict[tuple[int, int], Integers] = {}  # by sum and start of the block
-        self._waiting: list[tuple[dict[str, np.ndarray], Sequence[float]]] = []
+        self._sums: dict[str, Integers] = {}  # each (sums, values)
+        self._carries: dict[str, Integers] = {}  # the same, of arrays that need it
+        self._waiting: list[Term] = []
         self._terms = 0
+        self._anchored = 0  # terms in the sums, and what stood in for one
 
     def clear(self) -> None:
         """Start anew in the memory that is there."""
         self._carries.clear()
         self._waiting.clear()
-        self._terms = 0
+        self._terms = self._anchored = 0
 
     def add(
         self, arrays: Mapping[str, np.ndarray], factors: Sequence[float], magnitudes: Mapping[str, float]
@@ -83,18 +63,19 @@ class RunningSums:
         Raises:
             AggregationError: If there are more than `MOST_TERMS` terms.
         """
-        if self._terms + len(self._waiting) == MOST_TERMS:
+        if self._terms == MOST_TERMS:
             raise AggregationError(
                 f"a sum takes at most {MOST_TERMS} updates; draw fewer clients for a round"
             )
-        if self._terms + len(self._waiting) == 0:
+        if self._terms == 0:
             self._allocate(arrays)
-        for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
-            if large := {name for name, found in magnitudes.items() if found * abs(factor) >= limit}:
-                for block in self._blocks:
-                    if any(name in large for name, _ in block.parts):
-                        self._carries.setdefault((which, block.place.start), np.zeros(len(block), np.int64))
-        self._waiting.append(({name: array.reshape(-1) for name, array in arrays.items()}, factors))
+        factors_and_limits = list(zip(factors, self._limits.tolist(), strict=True))
+        for name, magnitude in magnitudes.items():
+            large = any(magnitude * abs(factor) >= limit for factor, limit in factors_and_limits)
+            if large and name not in self._carries:
+                self._carries[name] = np.zeros_like(self._sums[name])
+        self._waiting.append(({name: _flat(array) for name, array in arrays.items()}, factors))
+        self._terms += 1
         if len(self._waiting) == GROUP:
             self._fold()
 
@@ -106,80 +87,73 @@ class RunningSums:
         """
         self._fold()
         combined = {name: np.empty(*like) for name, like in self._like.items()}
-        shared(partial(self._combine, combined, coefficients), self._blocks)
+        shared(partial(self._combine, combined, coefficients), self._like)
         for name in self._like:
             yield name, combined.pop(name)
 
     def _combine(
-        self, combined: dict[str, np.ndarray], coefficients: Sequence[float], blocks: Iterator[_Block]
+        self, combined: dict[str, np.ndarray], coefficients: Sequence[float], names: Iterator[str]
     ) -> None:
-        multiples, products, totals = np.empty(BLOCK, np.int64), np.empty(BLOCK), np.empty(BLOCK)
-        for block in blocks:
-            multiple, product, total = multiples[: len(block)], products[: len(block)], totals[: len(block)]
-            total[:] = 0
-            for which, (coefficient, limit) in enumerate(zip(coefficients, self._limits, strict=True)):
-                if coefficient == 0:
-                    continue
-                np.subtract(self._sums[which, block.place], _as_integer(3 * limit, self._terms), out=multiple)
-                np.multiply(multiple, coefficient * limit * 2.0**-51, out=product)
-                total += product
-                if (which, block.place.start) in self._carries:
-                    total += self._carries[which, block.place.start] * (coefficient * limit * 2)
-            done = 0
-            for name, piece in block.parts:
-                size = piece.stop - piece.start
-                combined[name].reshape(-1)[piece] = total[done : done + size]
-                done += size
+        units = np.array(coefficients) * self._limits * 2.0**-51
+        offsets = np.array([_as_integer(3 * limit, self._anchored) for limit in self._limits])
+        for name in names:
+            out, carries = combined[name].reshape(-1), self._carries.get(name)
+            values = out if carries is None and out.dtype != np.float16 else np.empty(out.size)
+            weigh(self._sums[name], offsets, units, values)
+            if carries is not None:
+                values += (np.array(coefficients) * self._limits * 2) @ carries
+            if values is not out:
+                out[:] = values
 
     def _fold(self) -> None:
-        shared(self._fold_blocks, self._blocks)
-        self._terms += len(self._waiting)
-        self._waiting.clear()
+        if self._waiting:
+            missing = GROUP - len(self._waiting)
+            nothing: Term = self._waiting[0][0], [0.0] * len(self._limits)
+            shared(partial(self._fold_arrays, [*self._waiting, *[nothing] * missing]), self._like)
+            self._anchored += GROUP
+            self._waiting.clear()
 
-    def _fold_blocks(self, blocks: Iterator[_Block]) -> None:
-        last = len(self._limits) - 1  # the product of the last sum may overwrite the value
-        values, products = np.empty(BLOCK), np.empty(BLOCK)
-        for block in blocks:
-            value, product = values[: len(block)], products[: len(block)]
-            sums = self._sums[:, block.place]
-            if self._terms == 0:
+    def _fold_arrays(self, terms: Sequence[Term], names: Iterator[str]) -> None:
+        factors = np.array([factors for _, factors in terms]).T.copy()  # (sums, terms)
+        for name in names:
+            sums = self._sums[name]
+            if self._anchored == 0:
                 sums[:] = 0
-            for arrays, factors in self._waiting:
-                np.concatenate([arrays[name][piece] for name, piece in block.parts], out=value)
-                for which, (factor, limit) in enumerate(zip(factors, self._limits, strict=True)):
-                    out = value if which == last else product
-                    term = value if factor == 1 else np.multiply(value, factor, out=out)
-                    if (which, block.place.start) in self._carries:
-                        multiples, term = _split(term, limit)
-                        self._carries[which, block.place.start] += multiples
-                    np.add(term, 3 * limit, out=out)
-                    sums[which] += out.view(np.int64)
+            for which, limit in enumerate(self._limits):
+                flat = [arrays[name] for arrays, _ in terms]
+                if name in self._carries:
+                    _add_large(flat, factors[which], limit, sums[which], self._carries[name][which])
+                else:
+                    add_four(*flat, factors[which], 3 * limit, sums[which])
 
     def _allocate(self, arrays: Mapping[str, np.ndarray]) -> None:
         like = {name: (array.shape, array.dtype) for name, array in arrays.items()}
         if like == self._like:
             return
-        self._like, self._blocks = like, []
-        parts: list[tuple[str, slice]] = []
-        begin = end = 0  # of the block in the sum
-        for name, array in arrays.items():
-            for start in range(0, max(array.size, 1), BLOCK):
-                piece = slice(start, min(start + BLOCK, array.size))
-                if end + piece.stop - piece.start - begin > BLOCK:
-                    self._blocks.append(_Block(parts, slice(begin, end)))
-                    parts, begin = [], end
-                parts.append((name, piece))
-                end += piece.stop - piece.start
-        self._blocks.append(_Block(parts, slice(begin, end)))
-        # One array, not one for each block: the system has large pages for it.
-        self._sums = np.empty((len(self._limits), end), np.int64)
+        self._like = like
+        # One array for all of them: the system has large pages for it.
+        whole = np.empty((len(self._limits), sum(array.size for array in arrays.values())), np.int64)
+        ends = np.cumsum([array.size for array in arrays.values()])
+        self._sums = dict(zip(arrays, np.split(whole, ends[:-1], axis=1), strict=True))
 
 
-def _split(term: Floats, limit: float) -> tuple[Integers, Floats]:
-    """Split into multiples of ``2 * limit`` and a rest of at most ``limit``."""
+def _flat(array: np.ndarray) -> Values:
+    """All values as float32 or float64, aligned and read-only: what the loops were compiled for."""
+    flat = np.require(array.reshape(-1), np.promote_types(array.dtype, np.float32), "A").view()
+    flat.flags.writeable = False
+    return flat
+
+
+def _add_large(
+    arrays: Sequence[Values], factors: Floats, limit: float, total: Integers, carry: Integers
+) -> None:
+    """Add arrays to a sum as `add_four` does, and the multiples of ``2 * limit`` among them to its carry."""
     anchor = 3 * 2.0**52 * limit
-    anchored = term + anchor
-    return anchored.view(np.int64) - _as_integer(anchor, 1), term - (anchored - anchor)
+    for array, factor in zip(arrays, factors, strict=True):
+        product = np.multiply(array, factor, dtype=np.float64)
+        anchored = product + anchor
+        carry += anchored.view(np.int64) - _as_integer(anchor, 1)
+        total += (product - (anchored - anchor) + 3 * limit).view(np.int64)
 
 
 def _as_integer(anchor: float, times: int) -> np.int64:

@@ -1,4 +1,4 @@
-"""Work on arrays, shared out among threads: numpy lets go of the interpreter while it computes."""
+"""Work on arrays, shared out among threads: compiled loops let go of the interpreter."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator

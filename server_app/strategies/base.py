@@ -12,7 +12,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
-from fedvsr_core.aggregation.bounds import LIMIT, largest_of
+from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import AggregationError, ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
@@ -207,7 +207,7 @@ def _magnitudes(received: NamedArrays, model: NamedArrays) -> dict[str, float]:
             raise AggregationError(
                 f"'{name}' must be {like.dtype} of shape {like.shape}, got {array.dtype} {array.shape}"
             )
-    magnitudes = largest_of(received)
+    magnitudes = {name: largest(array) for name, array in received.items()}
     if wrong := [name for name in model if not magnitudes[name] < LIMIT]:
         raise AggregationError(f"'{wrong[0]}' must hold finite values below {LIMIT:.0f}, and doesn't")
     return magnitudes

@@ -84,21 +84,34 @@ def test_names_shapes_and_types_stay(dtype):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_pieces_and_threads_leave_no_seam(monkeypatch, threads):
-    monkeypatch.setattr(running_sum, "BLOCK", 8)
+def test_threads_leave_no_array_out(monkeypatch, threads):
     monkeypatch.setattr(threads_module.os, "cpu_count", lambda: threads)
     generator = np.random.default_rng(0)
     terms = [
         (
-            {"a": generator.standard_normal(370) * 10.0**power, "b": generator.standard_normal((3, 3))},
+            {f"a{size}": generator.standard_normal(size) * 10.0 ** (power % size) for size in range(1, 41)},
             (0.1 * power + 1,),
         )
         for power in range(5)  # from 10^2 on, the carries take part
     ]
     found = summed(terms, (1,), (0.5,))
-    for name in ("a", "b"):
+    for name, array in found.items():
         expected = 0.5 * sum(factor * arrays[name] for arrays, (factor,) in terms)
-        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-13)
+        np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_any_number_of_terms(count):
+    terms = [({"a": np.array([2.0**k, -1.0])}, (3.0,)) for k in range(count)]
+    assert summed(terms, (1,), (1,))["a"].tolist() == [3 * (2**count - 1), -3 * count]
+
+
+def test_sums_start_anew_in_the_same_memory():
+    sums = RunningSums((1,))
+    for value in (100.0, 1.0):  # the first one leaves a carry
+        sums.clear()
+        sums.add({"a": np.array([value])}, (1,), {"a": value})
+        assert dict(sums.combine((1,)))["a"].tolist() == [value]
 
 
 def test_sums_hold_as_many_terms_as_they_promise():
@@ -118,5 +131,5 @@ def test_kept_memory_doesn_t_grow():
     for _ in range(20):
         sums.add(arrays, (1, 30), {"a": 1.0})
         assert len(sums._waiting) < running_sum.GROUP
-        kept.append(sum(array.nbytes for array in (sums._sums, *sums._carries.values())))
+        kept.append(sum(array.nbytes for array in (*sums._sums.values(), *sums._carries.values())))
     assert set(kept) == {1000 * 16}
