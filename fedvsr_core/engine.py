@@ -6,10 +6,13 @@ environment the shell happens to have, and nothing ever stops that engine; here 
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ def flower_home() -> Path:
 
 
 def submit(app: Path, *, run_config: str = "", federation_config: str = "", superlink: str = "") -> str:
-    """Submit an app.
+    """Submit an app; an interrupt meanwhile ends the run that may already have begun.
 
     Args:
         app: Folder with the app's ``pyproject.toml``.
@@ -43,7 +46,12 @@ def submit(app: Path, *, run_config: str = "", federation_config: str = "", supe
     """
     options = [("--run-config", run_config), ("--federation-config", federation_config)]
     words = ["run", str(app.resolve()), superlink, "--format", "json"]
-    answer = _answer(*words, *(word for option in options if option[1] for word in option))
+    with _held_back() as interrupts:
+        answer = _answer(*words, *(word for option in options if option[1] for word in option))
+    if interrupts:
+        if "run-id" in answer:
+            stop_run(str(answer["run-id"]), superlink)
+        raise KeyboardInterrupt
     if "run-id" not in answer:
         raise FederationError(
             f"Flower must accept the app at '{app}', but says: {answer.get('error-message', answer)}"
@@ -161,9 +169,31 @@ def _superlinks() -> Iterator[psutil.Process]:
             yield process
 
 
+@contextmanager
+def _held_back() -> Iterator[list[int]]:
+    """Collect interrupts instead of being interrupted; threads other than the first never are."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
 def _answer(*words: str) -> dict[str, Any]:
     done = subprocess.run(
-        _command(*words), env=_environment(), cwd=_empty_folder(), text=True, capture_output=True, check=False
+        _command(*words),
+        env=_environment(),
+        cwd=_empty_folder(),
+        text=True,
+        capture_output=True,
+        check=False,
+        start_new_session=True,  # out of reach of a terminal's Ctrl-C, which is ours to answer
     )
     start = done.stdout.find("{")
     try:

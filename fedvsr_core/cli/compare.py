@@ -32,6 +32,7 @@ from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.evaluation import HeldOut, protocol_of
 from fedvsr_core.records.crops import TRUTH, Frame, draw_rows
 from fedvsr_core.records.journal import COMPLETED
+from fedvsr_core.records.lock import locked
 from fedvsr_core.records.markdown import duration, table
 
 _POLL_S, _ASK_EVERY, _PATIENCE_S = 1.0, 30, 90
@@ -61,19 +62,21 @@ def compare(
     for strategy in plan.strategies:  # refuses what is wrong before anything starts
         compose({**choices, "strategy": strategy, "overrides": f"{overrides} run.root=/checked"})
     folder = output.expanduser().resolve()
-    plan.claim(folder)
-    cells = list(cells_of(plan, folder))
-    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
-    try:
-        _run(app, plan, [cell for cell in cells if cell.outcome != COMPLETED], done=len(cells))
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command continues")
-        raise typer.Exit(130) from None
-    failed = [cell for cell in cells if cell.outcome != COMPLETED]
-    found = by_strategy(cells)
-    if found:
-        _write(plan, folder, found, failed)
-        typer.echo(f"{folder / 'README.md'}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        plan.claim(folder)
+        cells = list(cells_of(plan, folder))
+        signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
+        try:
+            _run(app, plan, [cell for cell in cells if cell.outcome != COMPLETED], done=len(cells))
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command continues")
+            raise typer.Exit(130) from None
+        failed = [cell for cell in cells if cell.outcome != COMPLETED]
+        found = by_strategy(cells)
+        if found:
+            _write(plan, folder, found, failed)
+            typer.echo(f"{folder / 'README.md'}")
     for cell in failed:
         typer.echo(f"failed: {cell.name}: {cell.outcome}", err=True)
     if failed:

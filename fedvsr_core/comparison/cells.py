@@ -42,7 +42,6 @@ class Plan:
         Raises:
             ConfigurationError: If the folder holds another comparison, but for more strategies or seeds.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         path, ours = folder / "plan.json", json.loads(json.dumps(asdict(self)))
         if path.exists():
             theirs = json.loads(path.read_text())

@@ -1,22 +1,19 @@
 """The directory of one run, and the names of everything in it."""
 
-import fcntl
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
 
-from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.records.lock import is_locked, locked
 
 _ID = ".id"
 ANNOUNCED = "run directory: "
 """How the log of a run names it."""
-_POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -130,52 +127,13 @@ class RunDir:
         """What happened, for a person."""
         return self.path / "summary.md"
 
-    @contextmanager
-    def locked(self, wait_s: float = 0.0) -> Iterator[None]:
-        """Keep every other process from writing here.
-
-        The lock belongs to the process: the system takes it back when the process dies, however it dies.
-
-        Args:
-            wait_s: How long another process may still have it: one that Flower has given up lives on until it
-                hears of that.
-
-        Raises:
-            FederationError: If another run is writing here.
-        """
-        end = time.monotonic() + wait_s
-        with self._lock.open("a+") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= end:
-                        file.seek(0)
-                        raise FederationError(
-                            f"'{self.path}' is being written by process {file.read() or 'unknown'};"
-                            " wait until it ends or start a new run"
-                        ) from error
-                time.sleep(_POLL_S)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+    def locked(self, wait_s: float = 0.0) -> AbstractContextManager[None]:
+        """Keep every other process from writing here; see `fedvsr_core.records.lock`."""
+        return locked(self.path, wait_s)
 
     def is_locked(self) -> bool:
         """Whether a process is writing here."""
-        if not self._lock.exists():
-            return False
-        with self._lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    @property
-    def _lock(self) -> Path:
-        return self.path / ".lock"
+        return is_locked(self.path)
 
 
 def _absolute(path: str) -> Path:

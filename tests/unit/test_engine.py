@@ -1,4 +1,11 @@
-"""Promises: a run is followed through a restart of its SuperLink, each line of its log told once."""
+"""Promises: a run is followed through a restart of its SuperLink, each line of its log told once.
+
+And an interrupt leaves no run behind.
+"""
+
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +64,18 @@ def test_a_superlink_that_has_forgotten_the_run(play):
     play({"error-message": "Using SuperLink: x\n\n[code: 2] Run not found"})
     seen = engine.follow("7", "x", lambda line: None)
     assert seen == {"status": "finished:unknown", "status-details": "[code: 2] Run not found"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_a_run_is_submitted_ends_the_run(monkeypatch, number):
+    def answer(*words):
+        os.kill(os.getpid(), number)
+        return {"run-id": 7}
+
+    stopped, before = [], signal.getsignal(number)
+    monkeypatch.setattr(engine, "_answer", answer)
+    monkeypatch.setattr(engine, "stop_run", lambda *words: stopped.append(words))
+    with pytest.raises(KeyboardInterrupt):
+        engine.submit(Path(), superlink="x")
+    assert stopped == [("7", "x")]
+    assert signal.getsignal(number) == before

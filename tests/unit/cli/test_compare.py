@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fedvsr_core.cli import compare as module
 from fedvsr_core.cli.main import app
+from fedvsr_core.records.lock import locked
 from tests.unit.comparison.test_tables import journal
 
 
@@ -116,4 +117,13 @@ def test_what_is_wrong_is_refused_before_anything_starts(compare, words, sentenc
     result, engine, _ = compare(*words)
     assert result.exit_code == 1
     assert sentence in " ".join(result.output.replace("│", " ").split())
+    assert engine.submitted == []
+
+
+def test_one_comparison_at_a_time_writes_in_a_folder(compare, tmp_path):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"):
+        result, engine, _ = compare("--strategies", "fedavg", "--seeds", "0")
+    assert result.exit_code == 1
+    assert "is being written by process" in " ".join(result.output.replace("│", " ").split())
     assert engine.submitted == []

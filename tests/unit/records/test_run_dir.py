@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedvsr_core.errors import ConfigurationError, FederationError
-from fedvsr_core.records import run_dir as module
+from fedvsr_core.records import lock
 from fedvsr_core.records.run_dir import RunDir
 
 NOW = datetime(2026, 3, 1, 23, 30, 5, tzinfo=timezone(timedelta(hours=-2)))
@@ -105,6 +105,6 @@ def test_it_waits_for_a_process_that_is_about_to_end(tmp_path, monkeypatch):
     run = RunDir.create(str(tmp_path), ["fedvsr"])
     with ExitStack() as first:
         first.enter_context(run.locked())
-        monkeypatch.setattr(module.time, "sleep", lambda seconds: first.close())
+        monkeypatch.setattr(lock.time, "sleep", lambda seconds: first.close())
         with run.locked(wait_s=60), pytest.raises(FederationError, match="is being written"), run.locked():
             pytest.fail("locked twice")
