@@ -171,13 +171,22 @@ def _superlinks() -> Iterator[psutil.Process]:
 
 @contextmanager
 def _held_back() -> Iterator[list[int]]:
-    """Collect interrupts instead of being interrupted; threads other than the first never are."""
+    """Collect an interrupt instead of being interrupted, but not a second one.
+
+    Threads other than the first never are interrupted.
+    """
     came: list[int] = []
     before = {}
+
+    def collect(number: int, frame: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) != signal.SIG_IGN:
-                before[number] = signal.signal(number, lambda number, _: came.append(number))
+                before[number] = signal.signal(number, collect)
     try:
         yield came
     finally:

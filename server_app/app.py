@@ -4,10 +4,11 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from flwr.app import Context
@@ -20,10 +21,10 @@ from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.config import compose_for_run, save
 from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
-from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.evaluation import HeldOut, Sample, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
-from fedvsr_core.flower.code import code_digest
+from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.records.journal import COMPLETED, Journal, is_completed, read_journal
 from fedvsr_core.records.provenance import provenance
@@ -77,9 +78,10 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             done = _restore(run_dir, journal, model, strategy, norms, counted, average)
         if done == settings.rounds:
             _log.info("all %d rounds are done; nothing to do", done)
-            if not is_completed(read_journal(run_dir.journal)):  # it was killed between the two
+            if not (completed := is_completed(read_journal(run_dir.journal))):  # it was killed in between
                 _end(run_dir, journal, time.monotonic(), COMPLETED)
-                write_report(run_dir)
+            if not completed or not run_dir.summary.exists():
+                _report(run_dir)
             return
         if not settings.run.resume:
             save(settings, run_dir.config)
@@ -116,16 +118,24 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         except BaseException as error:
             outcome = str(error) if isinstance(error, FedVSRError) else repr(error)
             _end(run_dir, journal, began, outcome)
-            write_report(run_dir)
+            _report(run_dir)
             raise
         _end(run_dir, journal, began, COMPLETED)
         with average.in_place_of(model) if average else nullcontext():
-            write_report(run_dir, held_out.samples(model))
+            _report(run_dir, held_out.samples(model))
 
 
 def _end(run_dir: RunDir, journal: Journal, began: float, outcome: str) -> None:
     journal.append({"phase": "end", "seconds": time.monotonic() - began, "outcome": outcome})
     _log.info("%s%s", ANNOUNCED, run_dir.path)
+
+
+def _report(run_dir: RunDir, samples: Sequence[Sample] = ()) -> None:
+    """Write plots and summary; a run doesn't fail because they can't be drawn."""
+    try:
+        write_report(run_dir, samples)
+    except Exception:
+        _log.exception("the report can't be written; 'fedvsr report %s' tries again", run_dir.path)
 
 
 def _clients_before(run_dir: RunDir) -> list[str] | None:
@@ -184,6 +194,7 @@ def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> d
         "rounds": settings.rounds,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **{name: facts[name] for name in known},
+        "server-code": digest_of([Path(__file__).parent]),
     }
 
 
@@ -214,10 +225,17 @@ def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
     return model, strategy, held_out
 
 
+class _OneLine(logging.Formatter):
+    """Indents what follows the first line: what a client says can't look like a line of ours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n    ".join(super().format(record).splitlines())
+
+
 @contextmanager
 def _log_to(handler: logging.Handler) -> Iterator[None]:
     """Show our own log lines, down to INFO, while the block runs."""
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s  %(message)s", "%H:%M:%S"))
     loggers = [logging.getLogger(name) for name in ("server_app", "fedvsr_core")]
     for logger in loggers:
         logger.setLevel(logging.INFO)

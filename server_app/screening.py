@@ -19,6 +19,7 @@ from server_app.norms import Norms
 
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
 _LONGEST_WORD = 200
+_EPSILONS, _LEAST_DELTA = (1e-9, 1e9), 1e-100
 _LONGEST_REASON = 300
 _LONGEST_DIGEST = 40
 _CHUNK = 1 << 16  # elements
@@ -180,6 +181,12 @@ class Screening:
             )
         if not report.withheld:
             self._check_loss(report)
+        if (report.epsilon, report.delta) != (0, 0) and not (
+            _EPSILONS[0] <= report.epsilon <= _EPSILONS[1] and _LEAST_DELTA <= report.delta < 1
+        ):
+            raise _RefusedError(
+                "report", f"its privacy makes no sense: epsilon {report.epsilon}, delta {report.delta}"
+            )
         if report.steps < 1 or not all(
             0 <= value < math.inf for value in (report.seconds, report.peak_memory_mb)
         ):

@@ -1,5 +1,6 @@
 """``fedvsr compare``: strategies over seeds at equal budget, and what they show in one folder."""
 
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,8 @@ from fedvsr_core.records.journal import COMPLETED
 from fedvsr_core.records.lock import locked
 from fedvsr_core.records.markdown import duration, table
 
-_POLL_S, _ASK_EVERY, _PATIENCE_S = 1.0, 30, 90
+_POLL_S, _ASK_EVERY, _PATIENCE_S, _AWAY_S = 1.0, 30, 90, 600
+_PLAIN = re.compile(r"[\w ./+@%-]+", re.ASCII)
 
 
 def compare(
@@ -59,13 +61,18 @@ def compare(
     """
     choices = {"experiment": experiment, "model": model, "data": data}
     plan = Plan(_names(strategies), _seeds(seeds), choices, overrides, clients, federation_config)
-    for strategy in plan.strategies:  # refuses what is wrong before anything starts
-        compose({**choices, "strategy": strategy, "overrides": f"{overrides} run.root=/checked"})
     folder = output.expanduser().resolve()
+    if not _PLAIN.fullmatch(str(folder)):
+        raise ConfigurationError(
+            "--output must be a path of letters, digits, blanks and ./_+@%- alone, since it travels in"
+            f" Flower's run-config, got '{folder}'"
+        )
+    cells = list(cells_of(plan, folder))
+    for cell in cells:  # refuses what is wrong before anything starts
+        cell.check(compose(cell.words(plan)))
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        plan.claim(folder)
-        cells = list(cells_of(plan, folder))
+        plan.claim(folder, lambda cell: compose(cell.words(plan)))
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
         try:
             _run(app, plan, [cell for cell in cells if cell.outcome != COMPLETED], done=len(cells))
@@ -132,20 +139,31 @@ def _run_cell(app: Path, plan: Plan, cell: Cell, tell: Callable[[int, int | None
         run_config=cell.run_config(plan),
         federation_config=f"num-supernodes={plan.clients} {plan.federation}".strip(),
     )
+    polls, answered = 0, time.monotonic()
     try:
-        polls = 0
         while True:
             lines = cell.lines()
             starts = [line for line in lines if line["phase"] == "start"]
             tell(cell.rounds, starts[-1]["rounds"] if starts else None)
             over = sum(line["phase"] == "end" for line in lines) > ends
-            if (over or polls % _ASK_EVERY == 0) and engine.status(run_id)["status"].startswith("finished"):
-                return
+            if over or polls % _ASK_EVERY == 0:
+                try:
+                    seen = engine.status(run_id)
+                except FederationError:
+                    if time.monotonic() > answered + _AWAY_S:
+                        raise
+                else:
+                    answered = time.monotonic()
+                    if seen["status"].startswith("finished"):
+                        break
             polls += 1
             time.sleep(_POLL_S)
-    except KeyboardInterrupt:
+    except BaseException:  # the next cell must not run beside it
         engine.stop_run(run_id)
         raise
+    if not cell.lines():
+        why = seen.get("status-details") or seen["status"]
+        raise FederationError(f"it ended before its journal began: {why}")
 
 
 def _wait_until_free(cell: Cell) -> None:

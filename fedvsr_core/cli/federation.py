@@ -1,6 +1,7 @@
 """``fedvsr run`` and ``fedvsr stop``: a federation, from submitting it to its end."""
 
 import json
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import typer
 from fedvsr_core import engine
 from fedvsr_core.errors import REFUSED
 from fedvsr_core.records.run_dir import ANNOUNCED
+
+_OURS = re.compile(r"\d\d:\d\d:\d\d  (?P<words>.*)")
+"""A line of our log. What clients say stands further to the right."""
 
 
 @dataclass
@@ -30,10 +34,10 @@ class Listener:
         """Take a line of the log."""
         sys.stdout.write(line)
         sys.stdout.flush()
-        _, found, after = line.rstrip("\n").partition(ANNOUNCED)
-        if found:
-            self.run_dir = after
-        self.refused = self.refused or REFUSED in line
+        said = _OURS.fullmatch(line.rstrip("\n"))
+        if said and said["words"].startswith(ANNOUNCED):
+            self.run_dir = said["words"].removeprefix(ANNOUNCED)
+        self.refused = self.refused or bool(said and said["words"].startswith(REFUSED))
 
 
 def run(

@@ -15,11 +15,12 @@ _START = {
     "names": "clients",
     "initial-weights": "initial weights",
     "code": "code",
+    "server-code": "code of the server",
     "versions": "versions of the software",
     "device": "device",
 }
-_CLIENT = {"examples": "partition", "steps": "local steps", "batches": "batches"}
-_FAULTS = ("error", "timeout", "unsent", "lost")
+_CLIENT = {"examples": "partition", "steps": "local steps", "batches": "batches", "device": "device"}
+_FAULTS = ("error", "timeout", "unsent", "lost", "declined")
 """Why a reply is missing whatever the strategy; other refusals may be a strategy's own doing."""
 
 
@@ -56,8 +57,9 @@ def _facts(lines: Sequence[Line]) -> Iterable[tuple[tuple[str, ...], Any]]:
     """What must be equal, by what it is."""
     starts = [line for line in lines if line["phase"] == "start"]
     for key, what in _START.items():
-        if values := [start[key] for start in starts if key in start]:
-            yield (what,), values[0]
+        values = [start[key] for start in starts if key in start]
+        if values:  # more than one where a run was continued by other code or on another machine
+            yield (what,), values[0] if all(value == values[0] for value in values) else values
     for line in trainings(lines):
         title = f"round {line['round']}"
         asked = [row["client"] for row in (*line["clients"], *line["refused"])]
@@ -66,4 +68,5 @@ def _facts(lines: Sequence[Line]) -> Iterable[tuple[tuple[str, ...], Any]]:
         yield (title, "clients lost to faults"), lost
         for row in line["clients"]:
             for key, what in _CLIENT.items():
-                yield (title, row["client"], what), row[key]
+                if key in row:
+                    yield (title, row["client"], what), row[key]

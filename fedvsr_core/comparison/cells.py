@@ -1,14 +1,16 @@
 """The cells of a comparison: one run for each strategy and seed, each in a folder of its own."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.records.journal import COMPLETED, Line, read_journal
 from fedvsr_core.records.run_dir import RunDir
+from fedvsr_core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,18 @@ class Plan:
         """What the others are compared with."""
         return "fedavg" if "fedavg" in self.strategies else self.strategies[0]
 
-    def claim(self, folder: Path) -> None:
+    def claim(self, folder: Path, composed: Callable[["Cell"], Settings]) -> None:
         """Make the folder this plan's, or go on with what is there.
+
+        Args:
+            folder: The folder.
+            composed: The configuration of a cell.
 
         Raises:
             ConfigurationError: If the folder holds another comparison, but for more strategies or seeds.
         """
         path, ours = folder / "plan.json", json.loads(json.dumps(asdict(self)))
+        ours["settings"] = {name: _digest(composed(Cell(name, 0, folder))) for name in self.strategies}
         if path.exists():
             theirs = json.loads(path.read_text())
             same = ("choices", "overrides", "clients", "federation")
@@ -50,6 +57,13 @@ class Plan:
                 raise ConfigurationError(
                     f"'{folder}' holds a comparison with other {', '.join(differing)}"
                     f" ({', '.join(f'{theirs[key]!r}' for key in differing)}); choose another --output"
+                )
+            before = theirs.get("settings", {})
+            ours["settings"] = before | ours["settings"]
+            if changed := [name for name in before if before[name] != ours["settings"][name]]:
+                raise ConfigurationError(
+                    f"the configuration of {', '.join(changed)} has changed since the comparison in"
+                    f" '{folder}' began; undo that, or choose another --output"
                 )
         write_atomically(path, json.dumps(ours, indent=2).encode())
 
@@ -99,9 +113,30 @@ class Cell:
         if run := self.run():
             resume = f"'run.resume={run.path}'"
             return f"overrides={json.dumps(resume)}"
+        return " ".join(f"{key}={json.dumps(value)}" for key, value in self.words(plan).items() if value)
+
+    def words(self, plan: Plan) -> dict[str, str]:
+        """The run-config that starts it, by key."""
         overrides = f"seed={self.seed} 'run.root={self.root}' {plan.overrides}".strip()
-        words = {**plan.choices, "strategy": self.strategy, "overrides": overrides}
-        return " ".join(f"{key}={json.dumps(value)}" for key, value in words.items() if value)
+        return {**plan.choices, "strategy": self.strategy, "overrides": overrides}
+
+    def check(self, settings: Settings) -> None:
+        """See whether what its `words` are composed to is still this cell.
+
+        Raises:
+            ConfigurationError: If not.
+        """
+        found = settings.names["strategy"], settings.seed, settings.run.root, settings.run.resume
+        if found != (self.strategy, self.seed, str(self.root), None):
+            raise ConfigurationError(
+                "--overrides must leave strategy, seed, run.root and run.resume to the comparison,"
+                f" but make of '{self.name}' {found}"
+            )
+
+
+def _digest(settings: Settings) -> str:
+    """Of all but where the run is."""
+    return sha256(settings.model_dump_json(exclude={"run"}).encode()).hexdigest()[:16]
 
 
 def cells_of(plan: Plan, folder: Path) -> Iterator[Cell]:

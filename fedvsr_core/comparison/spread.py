@@ -59,7 +59,9 @@ def best(scores: Mapping[str, Mapping[int, float]], *, higher: bool) -> str | No
     """
     if len(scores) < 2:
         return None
-    means = {name: statistics.fmean(values.values()) for name, values in scores.items()}
-    first = (max if higher else min)(means, key=lambda name: means[name])
-    against = [difference(scores[first], scores[name]) for name in scores if name != first]
-    return first if all(one is not None and one.certain and one.mean for one in against) else None
+    sign = 1 if higher else -1
+    for name, values in scores.items():
+        against = [difference(values, others) for other, others in scores.items() if other != name]
+        if all(one is not None and one.certain and sign * one.mean > 0 for one in against):
+            return name
+    return None

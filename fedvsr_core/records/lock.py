@@ -27,7 +27,7 @@ def locked(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     Raises:
         FederationError: If another process is writing there.
     """
-    end = time.monotonic() + wait_s
+    end = time.monotonic() + max(wait_s, _POLL_S)  # whoever looks holds the lock for a moment
     with (folder / _LOCK).open("a+") as file:
         while True:
             try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -23,6 +24,8 @@ Source: Okabe and Ito 2008, with brown and violet for yellow and black.
 STRONG, OWN, FAINT, GRID = "#1A1A1A", "#A51C30", "#8A97A6", "#E4E7EB"
 FEW_CLIENTS = 4  # up to here their weights are lines, above a heat map
 MANY_ROUNDS = 30  # from here on lines have no markers
+
+rcParams["text.parse_math"] = False  # a client's name may hold dollars
 
 Values = Mapping[int, float]
 """Values by round."""

@@ -87,7 +87,7 @@ class RoundStrategy(ResumableStrategy):
 
         Args:
             server_round: From 1.
-            updates: Sound updates as they arrive, each to be used and let go before the next is asked for.
+            updates: Sound updates as they arrive; a strategy lets go of them as soon as it can.
 
         Returns:
             The new model, or None if no update could be used.

@@ -79,3 +79,20 @@ def test_an_interrupt_while_a_run_is_submitted_ends_the_run(monkeypatch, number)
         engine.submit(Path(), superlink="x")
     assert stopped == [("7", "x")]
     assert signal.getsignal(number) == before
+
+
+def test_a_second_interrupt_does_not_wait(monkeypatch):
+    reached = []
+
+    def answer(*words):
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append("first")
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached.append("second")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(engine, "_answer", answer)
+    with pytest.raises(KeyboardInterrupt):
+        engine.submit(Path(), superlink="x")
+    assert reached == ["first"]
+    assert signal.getsignal(signal.SIGINT) == before

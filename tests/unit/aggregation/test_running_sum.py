@@ -124,12 +124,13 @@ def test_sums_hold_as_many_terms_as_they_promise():
         sums.add({"a": values}, (1,), {"a": 2.0**20 - 1})
 
 
-def test_kept_memory_doesn_t_grow():
+@pytest.mark.parametrize(("value", "each_byte"), [(1.0, 16), (100.0, 32)])  # without and with carries
+def test_kept_memory_doesn_t_grow(value, each_byte):
     sums = RunningSums((1, 16))
-    arrays = {"a": np.ones(1000, np.float32)}
+    arrays = {"a": np.full(1000, value, np.float32)}
     kept = []
     for _ in range(20):
-        sums.add(arrays, (1, 30), {"a": 1.0})
+        sums.add(arrays, (1, 2), {"a": value})
         assert len(sums._waiting) < running_sum.GROUP
         kept.append(sum(array.nbytes for array in (*sums._sums.values(), *sums._carries.values())))
-    assert set(kept) == {1000 * 16}
+    assert set(kept) == {1000 * each_byte}

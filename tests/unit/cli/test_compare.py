@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fedvsr_core.cli import compare as module
 from fedvsr_core.cli.main import app
+from fedvsr_core.errors import FederationError
 from fedvsr_core.records.lock import locked
 from tests.unit.comparison.test_tables import journal
 
@@ -18,11 +19,15 @@ class Engine:
     Attributes:
         breaks: Strategies whose runs fail, and how often they still do.
         submitted: Run-configs, in their order.
+        stopped: Runs that were stopped.
+        away: Questions after a run's state that fail first.
     """
 
     def __init__(self, breaks):
         self.breaks = breaks
         self.submitted = []
+        self.stopped = []
+        self.asked = self.away = 0
 
     def submit(self, app, *, run_config, federation_config):
         words = dict(word.split("=", 1) for word in shlex.split(run_config))
@@ -51,6 +56,9 @@ class Engine:
         return "7"
 
     def status(self, run_id):
+        self.asked += 1
+        if self.asked <= self.away:
+            raise FederationError("the SuperLink must answer, but doesn't")
         return {"status": "finished:completed"}
 
 
@@ -60,10 +68,13 @@ def compare(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_draw", lambda path, found: path.write_bytes(b"crops"))
     monkeypatch.setattr(module.signal, "signal", lambda number, handler: None)
 
-    def run(*words, breaks=()):
+    def run(*words, breaks=(), away=0):
         engine = Engine(dict.fromkeys(breaks, 1))
+        engine.away = away
         monkeypatch.setattr(module.engine, "submit", engine.submit)
         monkeypatch.setattr(module.engine, "status", engine.status)
+        monkeypatch.setattr(module.engine, "stop_run", engine.stopped.append)
+        monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
         command = ["compare", "--output", str(tmp_path / "out"), "--experiment", "smoke", *words]
         return CliRunner().invoke(app, command), engine, tmp_path / "out"
 
@@ -110,6 +121,8 @@ def test_a_failed_cell_is_told_and_redone(compare):
             ["--strategies", "fedavg", "--overrides", "rund=3"],
             "there is no key 'rund'; did you mean 'run'?",
         ),
+        (["--strategies", "fedavg", "--overrides", "seed=3"], "--overrides must leave strategy, seed"),
+        (["--strategies", "fedavg", "--output", "/tmp/a,b"], "--output must be a path of letters, digits"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -127,3 +140,16 @@ def test_one_comparison_at_a_time_writes_in_a_folder(compare, tmp_path):
     assert result.exit_code == 1
     assert "is being written by process" in " ".join(result.output.replace("│", " ").split())
     assert engine.submitted == []
+
+
+def test_a_superlink_that_is_away_for_a_while_ends_no_cell(compare):
+    result, engine, _ = compare("--strategies", "fedavg,fedvsr", "--seeds", "0", away=3)
+    assert result.exit_code == 0, result.output
+    assert (len(engine.submitted), engine.stopped) == (2, [])
+
+
+def test_a_superlink_that_does_not_come_back_leaves_no_run_beside_the_next(compare, monkeypatch):
+    monkeypatch.setattr(module, "_AWAY_S", -1)
+    result, engine, _ = compare("--strategies", "fedavg,fedvsr", "--seeds", "0", away=1)
+    assert result.exit_code == 0, result.output  # its journal says that it completed
+    assert (len(engine.submitted), engine.stopped) == (2, ["7"])

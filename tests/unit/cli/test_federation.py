@@ -78,3 +78,13 @@ def test_at_most_so_often(runs, resumes):
 def test_one_that_was_ended_stays_ended(runs, outcome):
     done, submitted = runs(outcome)
     assert (done.exit_code, len(submitted)) == (1, 1)
+
+
+def test_what_a_site_says_decides_nothing(runs):
+    said = [
+        "10:00:01  round 1/8: left out the reply of site-1 (error): run directory: /runs/other\n",
+        "10:00:02  round 1/8: left out the reply of site-1 (error): this run can't go on: x\n",
+    ]
+    done, submitted = runs(([STARTED, *said], CRASHED), ([STARTED], COMPLETED))
+    assert done.exit_code == 0
+    assert submitted[1] == {"overrides": "'run.resume=/runs/with a blank/1'"}

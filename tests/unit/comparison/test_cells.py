@@ -2,10 +2,12 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from fedvsr_core.comparison.cells import Plan, by_strategy, cells_of
+from fedvsr_core.config import compose
 from fedvsr_core.errors import ConfigurationError
 
 
@@ -60,8 +62,32 @@ def test_completed_cells_by_strategy(plan, tmp_path):
     }
 
 
-def test_a_folder_keeps_its_plan_but_takes_more_seeds(plan, tmp_path):
-    plan.claim(tmp_path)
-    Plan(("fedprox",), (9,), plan.choices, plan.overrides, 4, "").claim(tmp_path)
+def claim(plan, folder, overrides=""):
+    plan.claim(
+        folder,
+        lambda cell: compose(cell.words(replace(plan, overrides=f"{plan.overrides} {overrides}"))),
+    )
+
+
+def test_a_folder_keeps_its_plan_but_takes_more_strategies_and_seeds(plan, tmp_path):
+    claim(plan, tmp_path)
+    claim(replace(plan, strategies=("fedavg", "fedprox"), seeds=(9,)), tmp_path)
+    claim(plan, tmp_path)
     with pytest.raises(ConfigurationError, match=r"holds a comparison with other overrides \('rounds=5'\)"):
-        Plan(plan.strategies, plan.seeds, plan.choices, "rounds=6", 4, "").claim(tmp_path)
+        claim(replace(plan, overrides="rounds=6"), tmp_path)
+
+
+def test_a_comparison_goes_on_with_the_configuration_it_began_with(plan, tmp_path):
+    claim(plan, tmp_path)
+    with pytest.raises(ConfigurationError, match="the configuration of fedvsr, fedavg has changed"):
+        claim(plan, tmp_path, "optimiser.lr=1")  # as if a yaml had been edited
+
+
+@pytest.mark.parametrize("override", ["seed=5", "strategy=fedprox", "run.root=/x", "run.resume=/x"])
+def test_overrides_make_no_other_cell_of_a_cell(plan, tmp_path, override):
+    for cell in cells_of(plan, tmp_path / "a b"):
+        cell.check(compose(cell.words(plan)))
+    other = replace(plan, overrides=override)
+    cell = next(cells_of(other, tmp_path))
+    with pytest.raises(ConfigurationError, match=r"must leave strategy, seed, run\.root and run\.resume"):
+        cell.check(compose(cell.words(other)))

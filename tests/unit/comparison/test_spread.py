@@ -47,3 +47,9 @@ def test_the_best_must_be_better_than_every_other_for_certain():
 
 def test_equals_have_no_best():
     assert best({"a": {0: 1.0, 1: 1.0}, "b": {0: 1.0, 1: 1.0}}, higher=True) is None
+
+
+def test_the_best_is_better_at_the_seeds_that_both_have():
+    scores = {"a": {0: 40.0, 1: 20.0, 2: 20.0}, "b": {1: 21.0, 2: 21.001}}  # a cell of b failed
+    assert best(scores, higher=True) == "b"
+    assert best(scores, higher=False) == "a"

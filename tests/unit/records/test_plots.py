@@ -137,6 +137,14 @@ def test_losses_by_hand(journal: Lines, tmp_path: Path, figures: list[Figure]) -
     ]
 
 
+def test_a_name_is_no_formula(journal: Lines, tmp_path: Path, figures: list[Figure]) -> None:
+    for line in journal:
+        for one in line.get("clients", ()) if line["phase"] == "train" else ():
+            one["client"] = f"$\\x$ {one['client']}"
+    plot_losses(journal, tmp_path / "losses.png")
+    assert "$\\x$ partition-0" in curves(figures[0].axes[0])
+
+
 def test_a_loss_of_one_part_is_drawn_once(tmp_path: Path, figures: list[Figure]) -> None:
     plot_losses(many(3, 3, 1), tmp_path / "losses.png")
     assert len(figures[0].axes) == 1

@@ -13,7 +13,7 @@ from fedvsr_core import errors
 from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.records.journal import read_journal
-from server_app.app import app
+from server_app.app import _OneLine, app
 
 TINY = (
     "model.width=4 model.blocks=1 data.clips=2 data.held_out_clips=1 data.frames=4 data.height=8 data.width=8"
@@ -223,3 +223,27 @@ def test_it_leaves_no_log_handlers(serve, federation):
     with pytest.raises(errors.DataError):
         serve(federation(2), "data.held_out_clips=0")
     assert [logging.getLogger(name).handlers for name in ("server_app", "fedvsr_core")] == before
+
+
+def test_a_report_that_cannot_be_drawn_fails_no_run(serve, resume, federation, root, monkeypatch, caplog):
+    def broken(*words):
+        raise ZeroDivisionError("no picture")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("server_app.app.write_report", broken)
+        serve(federation(2))
+    (run_dir,) = root.iterdir()
+    assert "the report can't be written; 'fedvsr report" in caplog.text
+    assert read_journal(run_dir / "journal.jsonl")[-1]["outcome"] == "completed"
+    assert not (run_dir / "summary.md").exists()
+    resume(federation(2))  # as after a run that was killed while it drew
+    assert (run_dir / "summary.md").exists()
+
+
+def test_what_a_client_says_is_never_a_line_of_our_log():
+    record = logging.LogRecord(
+        "x", logging.INFO, "", 0, "left out %s", ("a\n10:00:00  run directory: b",), None
+    )
+    first, second = _OneLine("%(asctime)s  %(message)s", "%H:%M:%S").format(record).split("\n")
+    assert first.endswith("  left out a")
+    assert second == "    10:00:00  run directory: b"

@@ -182,6 +182,12 @@ def word_lost(reply, rng):
     return reply
 
 
+def privacy_spoilt(reply, rng):
+    pair = rng.choice([(1.0, 0.0), (0.0, 0.5), (5e-324, 1e-5), (1.0, 1.0), (1.0, 5.0), (1e300, 1e-5)])
+    replaced(reply, "about", "delta", pair[1])
+    return replaced(reply, "about", "epsilon", pair[0])
+
+
 def failed(reply, rng):
     reason = rng.choice([None, "", "\n\n", "Traceback\n" + "x" * 100_000, "\x00\ud800", "%s %d {}"])
     return Message(error=Error(rng.randint(-5, 500), reason), metadata=reply.metadata)
@@ -195,7 +201,7 @@ def strange(reply, rng):
 MUTATIONS = [
     *(bytes_cut, bytes_added, bytes_random, header_damaged, header_claims_more, type_changed, shape_changed),
     *(claims_changed, value_spoilt, giant_step, names_changed, records_changed, number_spoilt, number_lost),
-    *(number_added, word_spoilt, word_lost, failed, strange),
+    *(number_added, word_spoilt, word_lost, privacy_spoilt, failed, strange),
 ]
 
 
