@@ -31,6 +31,8 @@ LEAST_NODES = 2
 
 POLL_S = 1.0
 
+_OWN_NAME = f"give each SuperNode its own '{keys.SITE}' or '{keys.PARTITION_ID}' in --node-config"
+
 
 @dataclass(frozen=True)
 class Member:
@@ -68,18 +70,21 @@ class Members:
         self._settings = settings
         self._asked: dict[int, Exchange] = {}
         self._known: dict[int, Member] = {}
+        self._outdated: dict[int, FederationError] = {}  # simulated, with other code
         self._failing: dict[int, str] = {}
         self._names = set(earlier)
 
     def gather(self) -> dict[str, Member]:
         """Wait for the federation to be complete, before the first round.
 
+        Sites that run other code, or take another's name, stay out as in `online`.
+
         Returns:
             Its clients, in the order of their names.
 
         Raises:
-            FederationError: If there aren't enough nodes in time, two nodes keep one name, or a simulation
-                runs other code.
+            FederationError: If there aren't enough nodes in time, or in a simulation two nodes keep one name
+                or one runs other code.
         """
         return self._wait(self._complete, strict=True)
 
@@ -100,14 +105,19 @@ class Members:
         while True:
             nodes = set(self._grid.get_node_ids())
             for node in sorted(nodes - self._known.keys()):
-                self._ask(node, strict=strict)
-            here = [member for node, member in self._known.items() if node in nodes]
-            names = {member.client for member in here}
+                self._ask(node)
+            simulated = strict and all(self._simulated(node) for node in nodes)
+            outdated = [error for node, error in self._outdated.items() if node in nodes]
+            if simulated and outdated:  # no other node is any better
+                raise outdated[0]
+            all_here = [member for node, member in self._known.items() if node in nodes]
+            clash = _clash(all_here) if simulated else ""
+            by_name = self._by_name(all_here)
+            here, names = list(by_name.values()), by_name.keys()
             self._names |= names
             missing = f"; missing: {', '.join(gone)}" if (gone := sorted(self._names - names)) else ""
-            clash = _clash(here) if strict else ""
             if len(here) >= enough(here) and not clash:
-                return self._by_name(here)
+                return by_name
             if time.monotonic() > end and clash:
                 raise FederationError(clash)
             if time.monotonic() > end:
@@ -129,7 +139,8 @@ class Members:
             first = found.setdefault(member.client, member)
             if first is not member:
                 self._note(
-                    member.node, f"'{member.client}' is the name of node {first.node}, which is online"
+                    member.node,
+                    f"'{member.client}' is the name of node {first.node}, which is online; {_OWN_NAME}",
                 )
         return dict(sorted(found.items()))
 
@@ -139,19 +150,24 @@ class Members:
         sizes = {member.of for member in here}  # the nodes of a simulation agree
         return (sizes.pop() if len(sizes) == 1 else None) or LEAST_NODES
 
-    def _ask(self, node: int, *, strict: bool) -> None:
+    def _simulated(self, node: int) -> bool:
+        """Whether a node has answered, and belongs to a simulation by its own account."""
+        return node in self._outdated or (node in self._known and self._known[node].of is not None)
+
+    def _ask(self, node: int) -> None:
         """Ask a node who it is, unless that has been done, and take its answer if it is here."""
         if node not in self._asked:
             message = Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY)
             self._asked[node] = Exchange(self._grid, [message])
         for reply in self._asked[node].replies(0):
+            self._outdated.pop(node, None)
             member = None
             try:
                 member = _introduction(reply, node)
                 check_code(member.code, member.client)
             except FederationError as error:
-                if strict and member is not None and member.of:  # a simulation: no other node is any better
-                    raise
+                if member is not None and member.of:
+                    self._outdated[node] = error
                 self._note(node, str(error))
             else:
                 self._known[node] = member
@@ -283,8 +299,5 @@ def _clash(members: Iterable[Member]) -> str:
     """What is wrong if two members have one name."""
     for one, other in pairwise(sorted(members, key=lambda member: member.client)):
         if one.client == other.client:
-            return (
-                f"two nodes ({one.node}, {other.node}) are called '{one.client}'; give each SuperNode its own"
-                f" '{keys.SITE}' or '{keys.PARTITION_ID}' in --node-config"
-            )
+            return f"two nodes ({one.node}, {other.node}) are called '{one.client}'; {_OWN_NAME}"
     return ""

@@ -196,15 +196,30 @@ class TestMembers:
         clock.events = {5: grid.refuses.clear}
         assert len(members(grid).gather()) == 2
 
-    def test_two_nodes_of_one_name(self, fake_grid, introduction, clock):
+    def test_two_nodes_of_one_name_in_a_simulation(self, fake_grid, introduction, clock):
         grid = fake_grid(
             [1, 2, 3],
-            lambda message: introduction(message, "same" if message.metadata.dst_node_id > 1 else "a"),
+            lambda message: introduction(message, "same" if message.metadata.dst_node_id > 1 else "a", of=3),
         )
         sentence = (
             r"^two nodes \(2, 3\) are called 'same'; give each SuperNode its own 'site' or 'partition-id'"
         )
         with pytest.raises(FederationError, match=sentence):
+            members(grid).gather()
+
+    def test_a_site_that_takes_anothers_name_stays_out_from_the_start(
+        self, fake_grid, introduction, clock, caplog
+    ):
+        names = {1: "a", 2: "same", 3: "same"}
+        grid = fake_grid(
+            [1, 2, 3], lambda message: introduction(message, names[message.metadata.dst_node_id])
+        )
+        assert {name: member.node for name, member in members(grid).gather().items()} == {"a": 1, "same": 2}
+        assert "node 3 can't take part: 'same' is the name of node 2, which is online; give" in caplog.text
+
+    def test_two_nodes_of_one_name_count_once(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], lambda message: introduction(message, "same"))
+        with pytest.raises(FederationError, match=r"^2 nodes must take part, 1 do after 60 s; node 2 says"):
             members(grid).gather()
 
     def test_a_simulation_that_runs_other_code(self, fake_grid, introduction, clock):
@@ -222,6 +237,18 @@ class TestMembers:
         )
         assert list(members(grid).gather()) == ["site-2", "site-3"]
         assert "node 1 can't take part: client 'site-1' runs other code" in caplog.text
+
+    @pytest.mark.parametrize("liar", [1, 3])
+    def test_a_site_with_other_code_that_claims_a_simulation_stays_out(
+        self, fake_grid, introduction, clock, caplog, liar
+    ):
+        def answer(message):
+            if message.metadata.dst_node_id == liar:
+                return introduction(message, code="0" * 16, of=1)
+            return introduction(message) if clock.now >= 5 else None
+
+        assert len(members(fake_grid([1, 2, 3], answer)).gather()) == 2
+        assert f"node {liar} can't take part: client 'site-{liar}' runs other code" in caplog.text
 
     def test_one_that_claims_a_huge_simulation_is_not_believed(self, fake_grid, introduction, clock):
         grid = fake_grid(
