@@ -31,6 +31,9 @@ LEAST_NODES = 2
 
 POLL_S = 1.0
 
+QUERY_S = 120.0
+"""A query that has no answer by then is asked again; each time it gets twice as long, for busy machines."""
+
 _OWN_NAME = f"give each SuperNode its own '{keys.SITE}' or '{keys.PARTITION_ID}' in --node-config"
 
 
@@ -53,11 +56,20 @@ class Member:
     of: int | None
 
 
+@dataclass(frozen=True)
+class _Query:
+    """A query under way; it is asked again at ``end``."""
+
+    exchange: Exchange
+    lifetime_s: float
+    end: float
+
+
 class Members:
     """The nodes of the federation, by the names of their clients.
 
-    Nodes are asked who they are, once: a simulation gives them new ids in every run, and what depends on a
-    seed must depend on names.
+    Nodes are asked who they are, until they have said so: a simulation gives them new ids in every run, and
+    what depends on a seed must depend on names.
 
     Args:
         grid: The federation.
@@ -68,7 +80,7 @@ class Members:
     def __init__(self, grid: Grid, settings: Cohort, earlier: Iterable[str] = ()) -> None:
         self._grid = grid
         self._settings = settings
-        self._asked: dict[int, Exchange] = {}
+        self._asked: dict[int, _Query] = {}
         self._known: dict[int, Member] = {}
         self._outdated: dict[int, FederationError] = {}  # simulated, with other code
         self._failing: dict[int, str] = {}
@@ -104,6 +116,7 @@ class Members:
         end, told = time.monotonic() + self._settings.wait_s, -1
         while True:
             nodes = set(self._grid.get_node_ids())
+            self._asked = {node: query for node, query in self._asked.items() if node in nodes}
             for node in sorted(nodes - self._known.keys()):
                 self._ask(node)
             simulated = strict and all(self._simulated(node) for node in nodes)
@@ -155,11 +168,14 @@ class Members:
         return node in self._outdated or (node in self._known and self._known[node].of is not None)
 
     def _ask(self, node: int) -> None:
-        """Ask a node who it is, unless that has been done, and take its answer if it is here."""
-        if node not in self._asked:
+        """Ask a node who it is, unless a query is under way, and take its answer if it is here."""
+        query = self._asked.get(node)
+        if query is None or time.monotonic() >= query.end:
+            lifetime_s = 2 * query.lifetime_s if query else QUERY_S
             message = Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY)
-            self._asked[node] = Exchange(self._grid, [message])
-        for reply in self._asked[node].replies(0):
+            exchange = Exchange(self._grid, [message], lifetime_s)
+            query = self._asked[node] = _Query(exchange, lifetime_s, time.monotonic() + lifetime_s)
+        for reply in query.exchange.replies(0):
             self._outdated.pop(node, None)
             member = None
             try:
@@ -172,7 +188,7 @@ class Members:
             else:
                 self._known[node] = member
                 self._failing.pop(node, None)
-        if not self._asked[node].waiting and node not in self._known:
+        if not query.exchange.waiting and node not in self._known:
             del self._asked[node]  # to be asked again
 
     def _note(self, node: int, why: str) -> None:

@@ -250,6 +250,36 @@ class TestMembers:
         assert len(members(fake_grid([1, 2, 3], answer)).gather()) == 2
         assert f"node {liar} can't take part: client 'site-{liar}' runs other code" in caplog.text
 
+    def test_a_node_that_was_away_is_asked_anew(self, fake_grid, introduction, clock):
+        def answer(message):
+            return introduction(message) if message not in grid.pushed[2:3] else None
+
+        grid = fake_grid([1, 2, 3], answer)
+        clock.events = {2: lambda: grid.nodes.remove(3), 4: lambda: grid.nodes.append(3)}
+        assert len(members(grid, nodes=3).gather()) == 3
+        assert 4 <= clock.now < 6
+
+    def test_a_query_that_was_lost_is_asked_again_after_two_minutes(self, fake_grid, introduction, clock):
+        def answer(message):
+            return introduction(message) if message is not grid.pushed[0] else None
+
+        grid = fake_grid([1, 2], answer)
+        assert len(members(grid, wait_s=600).gather()) == 2
+        assert 120 <= clock.now < 122
+        about = grid.pushed[0].metadata
+        assert about.created_at + about.ttl == pytest.approx(clock.time() - clock.now + 180)
+
+    def test_clients_that_take_longer_get_longer(self, fake_grid, introduction, clock):
+        sent_at = {}
+
+        def answer(message):
+            began = sent_at.setdefault(message.metadata.message_id, clock.now)
+            return introduction(message) if clock.now - began >= 200 else None
+
+        grid = fake_grid([1, 2], answer)
+        assert len(members(grid, wait_s=600).gather()) == 2
+        assert len(grid.pushed) == 4
+
     def test_one_that_claims_a_huge_simulation_is_not_believed(self, fake_grid, introduction, clock):
         grid = fake_grid(
             [1, 2],
