@@ -18,11 +18,12 @@ class Scaffold(RoundStrategy):
     """Moves the model by the mean update, and the variate ``c`` by ``|S| / N`` of the mean change of theirs.
 
     Clients count the same, as in the paper. The variate starts at zero and stays the sum of all clients'
-    variates over N, since clients recall only variates whose change has arrived here.
+    variates over N, since clients recall only variates whose change has arrived here. When N grows, the
+    variate shrinks as much, for the variates of newcomers are zero.
 
     Args:
         step_size: Of the server, eta_g, > 0; 1 makes the model the mean of what clients return.
-        num_clients: N; None for as many as take part in the run, or as the grid shows.
+        num_clients: N; None for the most that took part in the run so far, or that the grid showed.
 
     Raises:
         AggregationError: If an argument is out of its range.
@@ -40,21 +41,21 @@ class Scaffold(RoundStrategy):
             raise AggregationError(f"num_clients must be at least 1, got {num_clients}")
         self.step_size = step_size
         self.num_clients = num_clients
+        self._told = num_clients is not None
         self._variate: NamedArrays = {}
         self._models, self._changes = RunningSums((1.0,)), RunningSums((1.0,))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
         """Learn N, unless it was given."""
-        if self.num_clients is None:
-            self.num_clients = clients
+        super().prepare(clients=clients, cohort=cohort)
+        self._grow(clients)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """The same message to all, with the variate."""
         messages = list(super().configure_train(server_round, arrays, config, grid))
-        if self.num_clients is None:
-            self.num_clients = len(messages)
+        self._grow(len(messages))
         self._variate = {
             name: self._variate.get(name, np.zeros_like(like)) for name, like in self._model.items()
         }
@@ -78,6 +79,7 @@ class Scaffold(RoundStrategy):
             del update, change
         if not nodes:
             return None
+        self._grow(len(nodes))
         of = max(self.num_clients or 0, len(nodes))
         moves = self._changes.combine((1 / of,))  # |S| / N times their mean
         self._variate = self._variate | {
@@ -87,12 +89,26 @@ class Scaffold(RoundStrategy):
         return Combined(self._moved(1 / len(nodes)), dict.fromkeys(nodes, 1 / len(nodes)))
 
     def state(self) -> dict[str, np.ndarray]:
-        """The variate."""
-        return dict(self._variate)
+        """The variate, and N."""
+        known = {} if self.num_clients is None else {keys.NUM_CLIENTS: np.asarray(self.num_clients)}
+        return self._variate | known
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take back the variate."""
-        self._variate = dict(state)
+        """Take back the variate, and N if it isn't given; earlier versions kept none."""
+        seen = self.num_clients or 0
+        self._variate = {name: array for name, array in state.items() if name != keys.NUM_CLIENTS}
+        if keys.NUM_CLIENTS in state and not self._told:
+            self.num_clients = int(state[keys.NUM_CLIENTS])
+            self._grow(seen)
+
+    def _grow(self, clients: int) -> None:
+        """Let N be at least that many, unless it was given; the variate stays the mean of the clients'."""
+        if self._told or clients <= (self.num_clients or 0):
+            return
+        if self.num_clients is not None:
+            share = self.num_clients / clients
+            self._variate = {name: np.asarray(array * share) for name, array in self._variate.items()}
+        self.num_clients = clients
 
     def _moved(self, share: float) -> Iterator[tuple[str, np.ndarray]]:
         for name, mean in self._models.combine((share,)):

@@ -110,6 +110,44 @@ def test_scaffold_keeps_the_number_of_clients_that_it_was_told():
     assert strategy.num_clients == 9
 
 
+def test_scaffold_remembers_its_largest_number_of_clients():
+    before, after = Scaffold(step_size=1.0), Scaffold(step_size=1.0)
+    before.prepare(clients=5, cohort=5)
+    after.load_state(before.state() | {"w": np.ones(2, np.float32)})
+    after.prepare(clients=3, cohort=3)
+    assert after.num_clients == 5
+    np.testing.assert_array_equal(after.state()["w"], [1, 1])
+
+
+def test_scaffolds_variate_stays_the_mean_when_clients_join():
+    variates = np.array([1.0, 2.0, 6.0])
+    strategy = Scaffold(step_size=1.0)
+    strategy.load_state({"w": np.asarray(variates.mean(), np.float32), "num-clients": np.asarray(3)})
+    earlier = strategy.state()
+    strategy.prepare(clients=4, cohort=2)
+    for _ in range(2):  # a round that learns nothing takes back the state before it
+        assert strategy.num_clients == 4
+        assert strategy.state()["w"] == pytest.approx(np.append(variates, 0).mean())
+        assert strategy.state()["w"].dtype == np.float32
+        strategy.load_state(earlier)
+
+
+def test_scaffold_takes_a_state_without_the_number_of_clients():
+    strategy = Scaffold(step_size=1.0)
+    strategy.load_state({"w": np.ones(2)})
+    strategy.prepare(clients=3, cohort=3)
+    assert strategy.num_clients == 3
+    np.testing.assert_array_equal(strategy.state()["w"], [1, 1])
+
+
+def test_a_number_of_clients_that_scaffold_was_told_counts_more_than_a_state():
+    strategy = Scaffold(step_size=1.0, num_clients=9)
+    strategy.load_state({"w": np.ones(2), "num-clients": np.asarray(12)})
+    strategy.prepare(clients=20, cohort=3)
+    assert strategy.num_clients == 9
+    np.testing.assert_array_equal(strategy.state()["w"], [1, 1])
+
+
 def test_scaffold_reaches_it_though_not_all_take_part(trio, tmp_path):
     strategy = Scaffold(step_size=1.0)
     strategy.prepare(clients=3, cohort=2)
