@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from fedvsr_core.aggregation.running_sum import RunningSums
+from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from fedvsr_core.aggregation.weights import loss_aware
 from fedvsr_core.errors import AggregationError
 from server_app.strategies.base import Combined, RoundStrategy, Update
@@ -32,6 +32,7 @@ class FedVSR(RoundStrategy):
     """
 
     weighs_by_loss = True
+    most_clients = MOST_TERMS
 
     def __init__(self, *, num_rounds: int, threshold: float = 0.05, guard: float | None = 1.5) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fedvsr_core.aggregation.bounds import largest
-from fedvsr_core.aggregation.running_sum import RunningSums
+from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from server_app.strategies.base import Combined, RoundStrategy, Update
 
 
@@ -19,6 +19,8 @@ class LayerSimilarity(RoundStrategy):
     Source: the server half of FedSR, as FedVSR (MMSys 2026) describes it: aggregation by layer-wise cosine
     similarity. What it leaves open - similarity to which model, and how weights follow - is our reading.
     """
+
+    most_clients = MOST_TERMS
 
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """Fold each update into two sums: times its similarities, and plain."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flwr.serverapp.strategy import Strategy
 
-from fedvsr_core.errors import AggregationError
+from fedvsr_core.errors import AggregationError, ConfigurationError
 
 
 class ResumableStrategy(Strategy):
@@ -19,17 +19,19 @@ class ResumableStrategy(Strategy):
         beside: Names of further ArrayRecords of a reply, each in the form of the model.
         weighs_by_loss: Whether it needs the losses, which a site that insists on privacy keeps.
         clips: Whether it bounds the norm of each update, so that screening needn't.
+        most_clients: How many it can combine in a round; None for any number.
     """
 
     beside: tuple[str, ...] = ()
     weighs_by_loss: bool = False
     clips: bool = False
+    most_clients: int | None = None
 
     def __init__(self) -> None:
         self.diagnostics: dict[str, Any] = {}
 
     def prepare(self, *, clients: int, cohort: int) -> None:
-        """Get ready for a run, before its first round; nothing, unless a subclass says otherwise.
+        """Get ready for a run, before its first round; subclasses may do more than refuse a large cohort.
 
         Args:
             clients: Clients of the federation.
@@ -38,6 +40,11 @@ class ResumableStrategy(Strategy):
         Raises:
             ConfigurationError: If the strategy can't work with so many.
         """
+        if self.most_clients is not None and cohort > self.most_clients:
+            raise ConfigurationError(
+                f"{type(self).__name__} combines at most {self.most_clients} clients in a round, got"
+                f" {cohort}; set cohort.clients_per_round={self.most_clients} or less"
+            )
 
     def state(self) -> dict[str, np.ndarray]:
         """What must survive a resume, as named arrays; nothing, unless a subclass says otherwise."""

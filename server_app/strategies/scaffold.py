@@ -7,7 +7,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 
 from fedvsr_core.aggregation.bounds import largest
-from fedvsr_core.aggregation.running_sum import RunningSums
+from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, completed
@@ -32,6 +32,7 @@ class Scaffold(RoundStrategy):
     """
 
     beside = (keys.VARIATES,)
+    most_clients = MOST_TERMS
 
     def __init__(self, *, step_size: float, num_clients: int | None = None) -> None:
         super().__init__()
@@ -46,7 +47,11 @@ class Scaffold(RoundStrategy):
         self._models, self._changes = RunningSums((1.0,)), RunningSums((1.0,))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
-        """Learn N, unless it was given."""
+        """Learn N, unless it was given.
+
+        Raises:
+            ConfigurationError: If the cohort is too large.
+        """
         super().prepare(clients=clients, cohort=cohort)
         self._grow(clients)
 

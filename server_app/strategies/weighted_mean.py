@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 
-from fedvsr_core.aggregation.running_sum import RunningSums
+from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from fedvsr_core.errors import AggregationError
 from server_app.strategies.base import Combined, RoundStrategy, Update
 
@@ -16,6 +16,7 @@ class WeightedMean(RoundStrategy):
         usual_factor: A power of two that factors are usually near.
     """
 
+    most_clients = MOST_TERMS
     usual_factor: float = 1.0
 
     def __init__(self) -> None:
