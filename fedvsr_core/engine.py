@@ -20,6 +20,8 @@ import psutil
 
 from fedvsr_core.errors import FederationError
 
+AWAY_S = 600.0
+"""How long a SuperLink may be away, restarting."""
 _POLL_S = 5.0
 _AWAY = "Connection to the SuperLink is unavailable"
 
@@ -76,8 +78,37 @@ def status(run_id: str, superlink: str = "") -> dict[str, Any]:
     return {"status": "finished:unknown", "status-details": said}
 
 
+class Watch:
+    """Asks whether a run has ended, and bears with a SuperLink that is away for a while.
+
+    Args:
+        run_id: The run.
+        superlink: As for `submit`.
+        away_s: How long it may be away, restarting.
+    """
+
+    def __init__(self, run_id: str, superlink: str = "", away_s: float = AWAY_S) -> None:
+        self._run_id, self._superlink, self._away_s = run_id, superlink, away_s
+        self._answered = time.monotonic()
+
+    def ended(self) -> dict[str, Any] | None:
+        """Its `status` once it has ended; None while it runs, or there is no answer.
+
+        Raises:
+            FederationError: If the SuperLink doesn't come back.
+        """
+        try:
+            seen = status(self._run_id, self._superlink)
+        except FederationError:
+            if time.monotonic() > self._answered + self._away_s:
+                raise
+            return None
+        self._answered = time.monotonic()
+        return seen if str(seen["status"]).startswith("finished") else None
+
+
 def follow(
-    run_id: str, superlink: str = "", hear: Callable[[str], object] = sys.stdout.write, away_s: float = 600
+    run_id: str, superlink: str = "", hear: Callable[[str], object] = sys.stdout.write, away_s: float = AWAY_S
 ) -> dict[str, Any]:
     """Pass on a run's log until it ends, and return its `status`; an interrupt ends the run.
 
@@ -90,19 +121,12 @@ def follow(
     Raises:
         FederationError: If it doesn't come back.
     """
-    heard, answered = 0, time.monotonic()
+    heard, watch = 0, Watch(run_id, superlink, away_s)
     try:
         while True:
             heard += _pass_on_log(run_id, superlink, heard, hear)
-            try:
-                seen = status(run_id, superlink)
-            except FederationError:
-                if time.monotonic() > answered + away_s:
-                    raise
-            else:
-                answered = time.monotonic()
-                if str(seen["status"]).startswith("finished"):
-                    return seen
+            if seen := watch.ended():
+                return seen
             # The log ended with the connection. Asking costs a second of CPU: ask seldom.
             time.sleep(_POLL_S)
     except KeyboardInterrupt:

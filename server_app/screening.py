@@ -19,9 +19,10 @@ from server_app.norms import Norms
 
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
 _LONGEST_WORD = 200
-_EPSILONS, _LEAST_DELTA = (1e-9, 1e9), 1e-100
 _LONGEST_REASON = 300
 _LONGEST_DIGEST = 40
+_EPSILONS, _LEAST_DELTA = (1e-9, 1e9), 1e-100
+"""Beyond these a promise of privacy means nothing, and what follows from it can't be computed."""
 _CHUNK = 1 << 16  # elements
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from itertools import count
 
 import pytest
 from typer.testing import CliRunner
@@ -55,7 +56,7 @@ class Engine:
             file.writelines(json.dumps(line) + "\n" for line in lines)
         return "7"
 
-    def status(self, run_id):
+    def status(self, run_id, superlink):
         self.asked += 1
         if self.asked <= self.away:
             raise FederationError("the SuperLink must answer, but doesn't")
@@ -149,7 +150,10 @@ def test_a_superlink_that_is_away_for_a_while_ends_no_cell(compare):
 
 
 def test_a_superlink_that_does_not_come_back_leaves_no_run_beside_the_next(compare, monkeypatch):
-    monkeypatch.setattr(module, "_AWAY_S", -1)
+    class Hours:
+        monotonic = count(step=3600).__next__
+
+    monkeypatch.setattr(module.engine, "time", Hours)
     result, engine, _ = compare("--strategies", "fedavg,fedvsr", "--seeds", "0", away=1)
     assert result.exit_code == 0, result.output  # its journal says that it completed
     assert (len(engine.submitted), engine.stopped) == (2, ["7"])
