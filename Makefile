@@ -27,7 +27,7 @@ test-all: ## the slow tests too
 smoke: ## a real two-round run in the simulation engine, on synthetic clips
 	fedvsr run . --run-config 'experiment="smoke"'
 
-bundle: ## what travels to the nodes: build the app bundle and compare it with its checked-in list
+bundle: ## what travels to the nodes: build the app bundle, and see that it is the packages and nothing else
 	pytest tests/test_bundle.py
 
 bench: ## time and memory, JSON to stdout

@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 import psutil
 
+from fedvsr.data.prepare import Preparation, prepare
 from fedvsr_core.data.degradation import Bicubic
 from fedvsr_core.data.layouts.detect import detect
 from fedvsr_core.data.loaders import Batches
-from fedvsr_core.data.prepare import Preparation, prepare
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.data.store import ClipStore
 from fedvsr_core.data.synthetic import Texture

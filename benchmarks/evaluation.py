@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from fedvsr.inference.frame_writer import open_writer
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.data.frames import Frame, read_frames
 from fedvsr_core.data.sample import Sample
-from fedvsr_core.inference.sink import open_sink
+from fedvsr_core.evaluation.videos import Video, score_video
 from fedvsr_core.metrics.suite import Suite
-from fedvsr_core.scoring import Video, score_video
+from server_app.config import compose
 
 Scores = dict[str, float]
 
@@ -43,7 +43,7 @@ def make_videos(folder: Path, frames: int) -> tuple[Path, Path]:
     clip = Sample(scale=4).train()[0].clip().high
     paths = folder / "truth.mkv", folder / "output.mkv"
     for path, sigma in zip(paths, (0.0, 1.0), strict=True):
-        with open_sink(path, fps=25, overwrite=False) as write:
+        with open_writer(path, fps=25, overwrite=False) as write:
             for number in range(frames):
                 frame = clip[number % len(clip)]
                 write(np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma)) if sigma else frame)

@@ -10,7 +10,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client_app.app import app
 from fedvsr_core.components import build
-from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
 from fedvsr_core.models.contract import VideoModel

@@ -17,8 +17,8 @@ import torch
 from flwr.app import Array, Message
 from in_process import federate
 
-from fedvsr_core.config import compose
 from fedvsr_core.flower import keys
+from server_app.config import compose
 
 CLIENTS = 4
 LIAR = 2

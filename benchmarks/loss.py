@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
 from fedvsr_core.losses.detail_bands import WaveletBands
 from fedvsr_core.losses.high_frequency import HighFrequencyLoss
+from server_app.config import compose, options
 
 SHAPES = [(1, 8, 3, 256, 256), (1, 16, 3, 256, 256)]
 EPS = 1e-9

@@ -28,8 +28,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.layers.deformable_attention import deformable_attention
+from server_app.config import compose
 
 ESTIMATED = {"vrt": (6, 12), "vrt_16": (16,), "rvrt": (6, 14, 30)}
 MEASURED = {"vrt": (6,), "rvrt": (4,)}

@@ -19,10 +19,10 @@ import time
 
 import torch
 
+from client_app.memory_format import set_memory_format
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.training.memory import arrange
+from server_app.config import compose
 
 MODELS = ["basicvsr", "basicvsrpp", "iart"]
 ROWS = {
@@ -75,7 +75,7 @@ def one(arguments: argparse.Namespace) -> dict[str, object]:
     plain = settings.training.model_copy(update={"checkpointing": False})
     if not switches.get("checkpointing"):
         model.checkpointing = False
-    arrange(model, plain.model_copy(update={k: v for k, v in switches.items() if k != "frozen"}))
+    set_memory_format(model, plain.model_copy(update={k: v for k, v in switches.items() if k != "frozen"}))
     for name in model.late_parameters() if switches.get("frozen") else ():
         model.get_parameter(name).requires_grad_(False)
     step(model, max(2, model.needs.min_frames), 16, switches.get("autocast"))

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from fedvsr_core import engine
-from fedvsr_core.records.journal import read_journal
+from fedvsr import engine
+from server_app.records.journal import read_journal
 
 APP = Path(__file__).parents[1]
 POLL_S = 10

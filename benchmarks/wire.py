@@ -20,10 +20,10 @@ from flwr.app import Array, ArrayRecord
 from in_process import federate
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
 from fedvsr_core.flower.arrays import size_bytes, to_record
 from fedvsr_core.flower.differences import to_differences
 from fedvsr_core.training.late_start import travelling
+from server_app.config import compose, options
 
 CLIENTS = 2
 

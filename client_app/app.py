@@ -7,32 +7,32 @@ import torch
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from client_app.declining import declining
+from client_app.client_state import ClientState, state_folder
+from client_app.code_pin import require_pinned_code
+from client_app.compression import compress_upload
+from client_app.decline_on_error import decline_on_error
 from client_app.held_out import own_held_out
 from client_app.local_data import client_name, local_shots
-from client_app.memory import Memory, memory_folder
+from client_app.local_dp import add_local_noise
+from client_app.memory_check import check_memory
+from client_app.memory_format import set_memory_format
 from client_app.objectives.plain import Plain, Start
-from client_app.pinned import pinned
-from client_app.private import private
 from client_app.received_model import received_model
-from client_app.room import check_room
-from client_app.upload import compact
 from fedvsr_core import devices
 from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import completed, to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.reports import Report
-from fedvsr_core.flower.scores import ScoreReport
+from fedvsr_core.flower.evaluation_report import EvaluationReport
+from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.metrics.average import Mean
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
 from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of, travelling
 from fedvsr_core.training.local import train as train_locally
-from fedvsr_core.training.memory import arrange
 
-app = ClientApp(mods=[declining, pinned])
+app = ClientApp(mods=[decline_on_error, require_pinned_code])
 
 
 @app.query()
@@ -50,7 +50,7 @@ def introduce(message: Message, context: Context) -> Message:
     )
 
 
-@app.train(mods=[compact, private])
+@app.train(mods=[compress_upload, add_local_noise])
 def train(message: Message, context: Context) -> Message:
     """Train the global model on this site's clips for one round."""
     began = time.monotonic()
@@ -62,13 +62,13 @@ def train(message: Message, context: Context) -> Message:
     server_round = int(str(config[keys.SERVER_ROUND]))
     seed = derive(settings.seed, "train", server_round, client)
 
-    check_room(start, device)
+    check_memory(start, device)
     model = received_model(start, config, settings, context.node_config)
     frozen = is_frozen(settings, server_round)
     late = [model.get_parameter(name) for name in model.late_parameters()]
     for parameter in late:
         parameter.requires_grad_(not frozen)
-    arrange(model, settings.training)
+    set_memory_format(model, settings.training)
     model.to(device)
     torch.manual_seed(seed)
     batches = Batches(
@@ -84,9 +84,9 @@ def train(message: Message, context: Context) -> Message:
         Start(
             server_round=server_round,
             arrays={name: to_arrays(record) for name, record in received.items()},
-            memory=Memory(
+            memory=ClientState(
                 context.state,
-                memory_folder(context.node_config, str(config.get(keys.RUN, "")), client),
+                state_folder(context.node_config, str(config.get(keys.RUN, "")), client),
                 counted=int(str(config.get(keys.COUNTED, 0))),
             ),
             batches=batches,
@@ -107,7 +107,7 @@ def train(message: Message, context: Context) -> Message:
         frozen_steps=len(batches) if frozen else frozen_steps(settings, server_round),
         autocast=settings.training.autocast,
     )
-    report = Report(
+    report = TrainingReport(
         client=client,
         examples=batches.num_windows,
         steps=outcome.steps,
@@ -136,7 +136,7 @@ def evaluate(message: Message, context: Context) -> Message:
         arrays = message.content.array_records[keys.ARRAYS]
         model = received_model(arrays, config, settings, context.node_config)
         sums = held_out.sums(model)
-    report = ScoreReport(
+    report = EvaluationReport(
         client=client_name(context.node_config),
         clips=held_out.clips if held_out else 0,
         frames=held_out.frames if held_out else 0,

@@ -8,7 +8,7 @@ import torch
 from client_app.local_data import NodeConfig, site_data
 from fedvsr_core.components import build
 from fedvsr_core.data.shots import Shot
-from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.settings import ClientSettings
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+from client_app.frame_cache import FrameCache, base_of, decoded_size
 from fedvsr_core import devices
 from fedvsr_core.components import build
 from fedvsr_core.data.degradation import Bicubic, GaussianBlur
-from fedvsr_core.data.memory import FrameMemory, base_of, decoded_size
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
@@ -108,6 +108,6 @@ def _divided(data: str, partition: str | None, index: int, count: int) -> list[S
 
 
 @lru_cache(maxsize=1)
-def _memory(limit: int) -> FrameMemory:
+def _memory(limit: int) -> FrameCache:
     """The decoded clips of this process, which works for several clients in simulation."""
-    return FrameMemory(limit)
+    return FrameCache(limit)

@@ -1,1 +1,1 @@
-"""Every choice, as Hydra groups; read only by ``fedvsr_core.config``."""
+"""Every choice, as Hydra groups; read only by ``server_app.config``."""

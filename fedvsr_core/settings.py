@@ -111,7 +111,7 @@ class Cohort(_Section):
         clients_per_round: Clients drawn for each round, or None for all.
         nodes: Nodes to wait for before the first round; None: as many as the simulation has, or two.
         wait_s: Seconds to wait for them.
-        timeout_s: Seconds to wait for the replies of a round; None: as `server_app.patience` derives them.
+        timeout_s: Seconds to wait for the replies of a round; None: as `server_app.deadline` derives them.
         link_mbit: The slowest link to a site to be expected, in Mbit/s; for that.
         patience: Longest work of a client, in units of the longest seen so far; for that.
         min_replies: Sound replies that a round needs to change the model.

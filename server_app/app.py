@@ -16,23 +16,23 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedvsr_core import devices
 from fedvsr_core.checkpoints.atomic import write_atomically
-from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
-from fedvsr_core.config import compose_for_run, save
 from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
-from fedvsr_core.evaluation import HeldOut, Sample, protocol_of
+from fedvsr_core.evaluation.held_out import HeldOut, Sample, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.records.journal import COMPLETED, Journal, is_completed, read_journal
-from fedvsr_core.records.provenance import provenance
-from fedvsr_core.records.report import write_report
-from fedvsr_core.records.run_dir import ANNOUNCED, RunDir
 from fedvsr_core.settings import Settings
+from server_app.checkpoints import LAST, load_round
+from server_app.config import compose_for_run, save
 from server_app.moving_average import MovingAverage, without_trained
 from server_app.norms import Norms
+from server_app.records.journal import COMPLETED, Journal, is_completed, read_journal
+from server_app.records.provenance import provenance
+from server_app.records.report import write_report
+from server_app.records.run_dir import ANNOUNCED, RunDir
 from server_app.rounds import Rounds
 from server_app.strategies.resumable import ResumableStrategy
 from server_app.strategies.stock import adapted

@@ -13,7 +13,7 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes
 from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.training_report import TrainingReport
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Observation:
     def admitted(self, replies: Iterable[Message]) -> Iterator[Message]:
         """Pass on replies that were let in, and note what they report."""
         for reply in replies:
-            report = Report.unpack(reply.content)
+            report = TrainingReport.unpack(reply.content)
             self.clients.append(
                 {
                     "client": report.client,

@@ -10,27 +10,27 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from fedvsr_core.checkpoints.rounds import TrainingCheckpoint, save_round
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation import HeldOut
+from fedvsr_core.evaluation.held_out import HeldOut
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.records.journal import Journal, Line, read_journal
-from fedvsr_core.records.markdown import signed
-from fedvsr_core.records.run_dir import RunDir
 from fedvsr_core.settings import Settings
 from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
+from server_app.checkpoints import TrainingCheckpoint, save_round
+from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
-from server_app.evaluation import evaluate_on_clients
+from server_app.deadline import Deadline, replied_in
 from server_app.exchange import Exchange, restored
 from server_app.moving_average import MovingAverage
 from server_app.norms import Norms
 from server_app.observation import Observation, Waiting
-from server_app.patience import Patience, replied_in
+from server_app.records.journal import Journal, Line, read_journal
+from server_app.records.markdown import signed
+from server_app.records.run_dir import RunDir
 from server_app.screening import Refusal, Screening
 from server_app.strategies.resumable import ResumableStrategy
 
@@ -86,7 +86,7 @@ class Rounds:
         earlier = {name for line in lines if line["phase"] == "start" for name in line["names"]}
         self._members = Members(grid, settings.cohort, earlier)
         self._patience = {
-            phase: Patience(settings, _replied(lines, phase)) for phase in ("train", "evaluate-clients")
+            phase: Deadline(settings, _replied(lines, phase)) for phase in ("train", "evaluate-clients")
         }
         self._idle = 0
 

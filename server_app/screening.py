@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord
 
-from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.declines import why_declined
 from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.flower.views import view
+from server_app.aggregation.bounds import LIMIT, largest
 from server_app.exchange import last_line
 from server_app.norms import Norms
 
@@ -161,7 +161,7 @@ class Screening:
 
     def _check_report(self, reply: Message, client: str) -> None:
         try:
-            report = Report.unpack(reply.content)
+            report = TrainingReport.unpack(reply.content)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _RefusedError("report", f"its report can't be read: {error!r}") from error
         if report.client != client:
@@ -205,7 +205,7 @@ class Screening:
                 "report", f"the loss has the parts {sorted(self._parts)}, it reports {_some(report.parts)}"
             )
 
-    def _check_loss(self, report: Report) -> None:
+    def _check_loss(self, report: TrainingReport) -> None:
         if not 0 < report.loss <= self._max_loss:
             raise _RefusedError("loss", f"it reports a loss of {report.loss}")
         if not all(map(math.isfinite, report.parts.values())):

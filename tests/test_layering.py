@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("client_app", "conf", "fedvsr_core", "server_app")
+PACKAGES = ("client_app", "conf", "fedvsr", "fedvsr_core", "server_app")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]
 DROPPED = {"lib", "lib64", "build", "env", "venv", "ENV", "parts", "eggs"}
@@ -50,32 +51,80 @@ def test_the_files_were_found():
 
 
 def test_the_core_imports_no_app():
-    assert [
-        module for module in importers_of("server_app", "client_app") if below(module, "fedvsr_core")
-    ] == []
+    importers = importers_of("fedvsr", "server_app", "client_app")
+    assert [module for module in importers if below(module, "fedvsr_core")] == []
 
 
 def test_the_apps_do_not_import_each_other():
-    assert [module for module in importers_of("server_app") if not below(module, "server_app")] == []
-    assert [module for module in importers_of("client_app") if not below(module, "client_app")] == []
+    assert [module for module in importers_of("server_app") if below(module, "client_app")] == []
+    assert [module for module in importers_of("client_app") if below(module, "server_app", "fedvsr")] == []
+
+
+def test_nothing_that_runs_in_a_federation_imports_what_a_person_uses():
+    assert [module for module in importers_of("fedvsr") if not below(module, "fedvsr")] == []
+
+
+def reached(*roots):
+    """Modules of ours that some modules import, in turn, and the packages that they lie in."""
+    seen, waiting = set(), list(roots)
+    while waiting:
+        module = waiting.pop()
+        if module in seen or module not in IMPORTS:
+            continue
+        seen.add(module)
+        waiting += [*IMPORTS[module], f"{module.rpartition('.')[0]}.__init__"]
+    return seen
+
+
+IMPORTS = {
+    module: {
+        candidate
+        for name in names(path)
+        for candidate in (name, name.rpartition(".")[0], f"{name}.__init__")
+        if candidate in MODULES
+    }
+    for module, path in zip(MODULES, FILES, strict=True)
+}
+TARGETS = {
+    target.rpartition(".")[0]
+    for path in (ROOT / "conf").rglob("*.yaml")
+    for target in re.findall(r"_target_: *([\w.]+)", path.read_text())
+}
+"""Modules that the configuration names."""
+EXCEPT = {"fedvsr_core.aggregation.__init__", "fedvsr_core.aggregation.weights"}
+"""Pure functions with a public name; only the server calls them."""
+
+
+def test_the_core_is_what_both_run():
+    client = reached("client_app.app", *(module for module in TARGETS if not below(module, "server_app")))
+    server = reached("server_app.app", *TARGETS)
+    core = {module for module in MODULES if below(module, "fedvsr_core")} - {"fedvsr_core.__init__"}
+    assert len(core) > 80
+    assert core - client == EXCEPT, "what a client can't reach would change every site's digest for nothing"
+    assert core - server == set(), "what only clients run belongs into client_app"
+
+
+def test_there_are_no_circles():
+    for module in MODULES:
+        assert module not in set().union(*(reached(other) for other in IMPORTS[module])), module
 
 
 def test_only_what_talks_to_flower_imports_it():
-    allowed = ("fedvsr_core.flower", "server_app", "client_app")
+    allowed = ("fedvsr_core.flower", "fedvsr", "server_app", "client_app")
     assert [module for module in importers_of("flwr") if not below(module, *allowed)] == []
 
 
 def test_only_the_configuration_imports_hydra():
-    assert importers_of("hydra", "omegaconf") == {"fedvsr_core.config"}
+    assert importers_of("hydra", "omegaconf") == {"server_app.config"}
 
 
 def test_only_the_server_knows_the_configuration_files():
     importers = [
         module
         for module, path in zip(MODULES, FILES, strict=True)
-        if any(below(name, "fedvsr_core.config", "conf") for name in names(path))
+        if any(below(name, "server_app.config", "conf") for name in names(path))
     ]
-    assert [module for module in importers if not below(module, "server_app", "fedvsr_core.cli")] == []
+    assert [module for module in importers if not below(module, "server_app", "fedvsr")] == []
 
 
 def test_production_code_imports_no_tests():

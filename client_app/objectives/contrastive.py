@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from client_app.memory import Memory
+from client_app.client_state import ClientState
 from client_app.objectives.plain import Plain, Start
 from fedvsr_core.data.loaders import to_float
 from fedvsr_core.errors import ConfigurationError
@@ -58,7 +58,7 @@ class Contrastive(Plain):
         self.layer = layer
         self._terms: list[Tensor] | None = None  # of a forward pass that has begun
 
-    _memory: Memory
+    _memory: ClientState
     _round: int
     _live: nn.Module
     _head: nn.Sequential

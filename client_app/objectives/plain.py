@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from client_app.memory import Memory
+from client_app.client_state import ClientState
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.training.local import LossFunction
 
@@ -27,7 +27,7 @@ class Start:
 
     server_round: int
     arrays: Mapping[str, NamedArrays]
-    memory: Memory
+    memory: ClientState
     batches: Iterable[tuple[Tensor, Tensor]]
     loss: LossFunction
     device: torch.device

@@ -1,4 +1,4 @@
-"""Convolutional trunks of residual blocks without normalisation."""
+"""Convolutional backbones of residual blocks without normalisation."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 class ResidualBlock(nn.Module):
     """Adds ``conv(relu(conv(x)))`` to its input, (N, C, H, W).
 
-    Weights start small, Kaiming normal times 0.1, so that deep trunks start near the identity.
+    Weights start small, Kaiming normal times 0.1, so that deep backbones start near the identity.
 
     Args:
         width: Channels.
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
-class Trunk(nn.Module):
+class Backbone(nn.Module):
     """A convolution, leaky ReLU, then residual blocks: (N, inputs, H, W) -> (N, width, H, W).
 
     Args:
@@ -50,6 +50,6 @@ class Trunk(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From any features to those of the trunk's width."""
+        """From any features to those of the backbone's width."""
         features: Tensor = self.main(x)
         return features

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from fedvsr_core.errors import MissingToolError, ShapeError
+from fedvsr_core.metrics.backbones import Net, load_backbone
 from fedvsr_core.metrics.colour import Channel
 from fedvsr_core.metrics.per_frame import Frames, Scores, batches, comparable
-from fedvsr_core.metrics.trunks import Net, load_trunk
 
 _SMALLEST = {"alex": 31, "vgg": 16}
-"""Height and width that a trunk needs to have a last layer."""
+"""Height and width that a backbone needs to have a last layer."""
 
 
 class LPIPS:
@@ -26,13 +26,13 @@ class LPIPS:
 
     Args:
         net: ``alex``, or ``vgg``, which gives other values.
-        weights: File of the trunk's weights, or None to look for it; see `fedvsr_core.metrics.trunks`.
+        weights: File of the backbone's weights, or None to look for it; see `fedvsr_core.metrics.backbones`.
         device: Where to compute; None: the CPU.
 
     Raises:
-        MissingToolError: If the package or the trunk's weights are missing.
+        MissingToolError: If the package or the backbone's weights are missing.
         CheckpointError: If the file holds other weights than the known ones.
-        ShapeError: If there is no such trunk.
+        ShapeError: If there is no such backbone.
 
     Source: Zhang et al., CVPR 2018, eq. 1.
     """
@@ -47,10 +47,10 @@ class LPIPS:
         if net not in _SMALLEST:
             raise ShapeError(f"net must be one of {', '.join(_SMALLEST)}, got {net!r}")
         package = _package()
-        state = load_trunk(net, weights)
+        state = load_backbone(net, weights)
         self._net = net
         self._device = device or torch.device("cpu")
-        # The package makes a random trunk first: that must not move the state of anyone's random numbers.
+        # The package makes a random backbone first: that must not move the state of anyone's random numbers.
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = package.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False)
@@ -73,7 +73,7 @@ class LPIPS:
             A number for a frame, an array (T,) for a clip; 0 for identical frames.
 
         Raises:
-            ShapeError: If the two differ in shape, aren't uint8 RGB, or are too small for the trunk.
+            ShapeError: If the two differ in shape, aren't uint8 RGB, or are too small for the backbone.
         """
         if channel != "rgb":
             raise ShapeError(f"LPIPS is defined on rgb, got channel {channel!r}")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers import spynet
-from fedvsr_core.layers.residual import Trunk
+from fedvsr_core.layers.residual import Backbone
 from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.upsample import bilinear_up, upsample, upsampling_layers
 from fedvsr_core.layers.warp import flow_warp
@@ -43,8 +43,8 @@ class BasicVSR(VideoModel):
             )
         self.num_feat = num_feat
         self.spynet = SpyNet()
-        self.backward_trunk = Trunk(num_feat + 3, num_feat, num_block)
-        self.forward_trunk = Trunk(num_feat + 3, num_feat, num_block)
+        self.backward_trunk = Backbone(num_feat + 3, num_feat, num_block)
+        self.forward_trunk = Backbone(num_feat + 3, num_feat, num_block)
         self.fusion = nn.Conv2d(2 * num_feat, num_feat, 1)
         self.upconv1, self.upconv2, self.conv_hr, self.conv_last = upsampling_layers(num_feat)
 
@@ -66,14 +66,14 @@ class BasicVSR(VideoModel):
         ]
         return torch.stack(high, dim=1)
 
-    def _propagate(self, trunk: Trunk, frames: tuple[Tensor, ...], flows: Tensor) -> list[Tensor]:
+    def _propagate(self, backbone: Backbone, frames: tuple[Tensor, ...], flows: Tensor) -> list[Tensor]:
         """Visit frames in order; ``flows[:, k]`` leads from frame k+1 back to frame k."""
         batch, _, height, width = frames[0].shape
         state, states = frames[0].new_zeros(batch, self.num_feat, height, width), list[Tensor]()
         for visit, frame in enumerate(frames):
             if visit:
                 state = flow_warp(state, flows[:, visit - 1])
-            state = self.part(trunk, torch.cat([frame, state], dim=1))
+            state = self.part(backbone, torch.cat([frame, state], dim=1))
             states.append(state)
         return states
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers import spynet
 from fedvsr_core.layers.deform_align import SecondOrderDeformAlign
-from fedvsr_core.layers.residual import Trunk
+from fedvsr_core.layers.residual import Backbone
 from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.upsample import SCALE, bilinear_up, upsample, upsampling_layers
 from fedvsr_core.layers.warp import flow_warp
@@ -72,11 +72,11 @@ class BasicVSRPlusPlus(VideoModel):
         )
         self.backbone = nn.ModuleDict(
             {
-                name: Trunk((2 + done) * mid_channels, mid_channels, num_blocks)
+                name: Backbone((2 + done) * mid_channels, mid_channels, num_blocks)
                 for done, name in enumerate(_BRANCHES)
             }
         )
-        self.reconstruction = Trunk(5 * mid_channels, mid_channels, _BLOCKS)
+        self.reconstruction = Backbone(5 * mid_channels, mid_channels, _BLOCKS)
         self.upconv1, self.upconv2, self.conv_hr, self.conv_last = upsampling_layers(mid_channels)
 
     @staticmethod
@@ -159,11 +159,11 @@ class BasicVSRPlusPlus(VideoModel):
 
 def _feature_extractor(width: int, *, is_low_res_input: bool) -> nn.Module:
     if is_low_res_input:
-        return Trunk(3, width, _BLOCKS)
+        return Backbone(3, width, _BLOCKS)
     return nn.Sequential(
         nn.Conv2d(3, width, 3, stride=2, padding=1),
         nn.LeakyReLU(0.1),
         nn.Conv2d(width, width, 3, stride=2, padding=1),
         nn.LeakyReLU(0.1),
-        Trunk(width, width, _BLOCKS),
+        Backbone(width, width, _BLOCKS),
     )

@@ -12,12 +12,12 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
-from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import AggregationError, ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.views import view
+from server_app.aggregation.bounds import LIMIT, largest
 from server_app.strategies.resumable import ResumableStrategy
 
 _log = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from fedvsr_core.aggregation.weights import loss_aware
 from fedvsr_core.errors import AggregationError
+from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
 from server_app.strategies.base import Combined, RoundStrategy, Update
 
 _USUAL_POWER = 16.0  # of a loss of 0.06 in the first round

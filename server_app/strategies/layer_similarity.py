@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fedvsr_core.aggregation.bounds import largest
-from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
+from server_app.aggregation.bounds import largest
+from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
 from server_app.strategies.base import Combined, RoundStrategy, Update
 
 

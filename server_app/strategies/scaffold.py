@@ -6,11 +6,11 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 
-from fedvsr_core.aggregation.bounds import largest
-from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, completed
+from server_app.aggregation.bounds import largest
+from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
 from server_app.strategies.base import Combined, RoundStrategy, Update
 
 

@@ -10,12 +10,12 @@ from flwr.serverapp import Grid
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import Strategy
 
-from fedvsr_core.aggregation.bounds import LIMIT, largest
 from fedvsr_core.errors import AggregationError, ConfigurationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, record_from_arrays, to_arrays
 from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.training_report import TrainingReport
+from server_app.aggregation.bounds import LIMIT, largest
 from server_app.strategies.adaptive_clipping import AdaptiveClipping
 from server_app.strategies.resumable import ResumableStrategy
 from server_app.strategies.uniform import Uniform
@@ -121,7 +121,7 @@ class Stock(ResumableStrategy):
             AggregationError: If values of the new model are too large to be a network's.
         """
         self.diagnostics = {}
-        ordered = sorted(replies, key=lambda reply: Report.unpack(reply.content).client)
+        ordered = sorted(replies, key=lambda reply: TrainingReport.unpack(reply.content).client)
         if len(ordered) < (needed := max(map(_fewest, self._layers()))):
             _log.warning(
                 "round %d: %s needs at least %d sound replies, got %d; the model stays as it was",
@@ -274,7 +274,7 @@ def _check(layer: Strategy) -> None:
 
 
 def _bring_losses_near(replies: Sequence[Message]) -> None:
-    losses = [Report.unpack(reply.content).loss for reply in replies]
+    losses = [TrainingReport.unpack(reply.content).loss for reply in replies]
     median = statistics.median(losses)
     for reply, loss in zip(replies, losses, strict=True):
         near = min(max(loss, median / _FURTHEST_LOSS), median * _FURTHEST_LOSS)

@@ -4,8 +4,8 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 
-from fedvsr_core.aggregation.running_sum import MOST_TERMS, RunningSums
 from fedvsr_core.errors import AggregationError
+from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
 from server_app.strategies.base import Combined, RoundStrategy, Update
 
 

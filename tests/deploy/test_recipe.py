@@ -3,7 +3,7 @@
 import cv2
 import pytest
 
-from fedvsr_core.records.journal import read_journal
+from server_app.records.journal import read_journal
 from tests.deploy.conftest import FRAMES
 from tests.deploy.recipe import steps, unmarked
 

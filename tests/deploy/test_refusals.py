@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fedvsr_core.deploy import certificates
-from fedvsr_core.deploy.server import Server
+from fedvsr.deploy import certificates
+from fedvsr.deploy.server import Server
 
 pytestmark = pytest.mark.slow
 CLOSED = (

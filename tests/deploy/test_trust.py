@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fedvsr_core.checkpoints.rounds import LAST, load_round
+from server_app.checkpoints import LAST, load_round
 
 pytestmark = pytest.mark.slow
 SITE = "/srv/fedvsr"

@@ -14,11 +14,11 @@ from unittest import mock
 import psutil
 import pytest
 
-from fedvsr_core import engine
-from fedvsr_core.checkpoints.rounds import LAST, load_round
+from fedvsr import engine
 from fedvsr_core.errors import FederationError
-from fedvsr_core.records.journal import read_journal
-from fedvsr_core.records.run_dir import RunDir
+from server_app.checkpoints import LAST, load_round
+from server_app.records.journal import read_journal
+from server_app.records.run_dir import RunDir
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("client_app", "conf", "fedvsr_core", "server_app")

@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import psutil
 
-from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.data.synthetic import Synthetic
-from fedvsr_core.records.journal import read_journal
-from fedvsr_core.records.run_dir import RunDir
+from server_app.checkpoints import LAST, load_round
+from server_app.records.journal import read_journal
+from server_app.records.run_dir import RunDir
 from tests.engine.conftest import Federation
 
 LIMIT_S = 1800

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from fedvsr_core.comparison.cells import Plan, cells_of
-from fedvsr_core.records.journal import COMPLETED
+from fedvsr.comparison.trials import Plan, trials_of
+from server_app.records.journal import COMPLETED
 from tests.engine.conftest import LIMIT_S
 
 STRATEGIES = ("fedavg", "fedprox", "scaffold")
@@ -20,12 +20,12 @@ SIZE = "training.batch=1 data.clips=4 data.held_out_clips=1 data.frames=8 data.h
 def test_three_strategies_and_two_seeds_stopped_and_continued(federation, app, tmp_path):
     folder = tmp_path / "a comparison"
     words = [
-        sys.executable, "-m", "fedvsr_core.cli.main", "compare", "--strategies", ",".join(STRATEGIES),
+        sys.executable, "-m", "fedvsr.cli.main", "compare", "--strategies", ",".join(STRATEGIES),
         "--seeds", "0,1", "--experiment", "smoke", "--overrides", SIZE, "--clients", "2", "--app", str(app),
         "--federation-config", "client-resources-num-cpus=1 init-args-num-cpus=2", "--output", str(folder),
     ]  # fmt: skip
     environment = {**os.environ, **federation.environment, "PYTHONPATH": str(app)}
-    cells = list(cells_of(Plan(STRATEGIES, (0, 1), {}, "", 2, ""), folder))
+    cells = list(trials_of(Plan(STRATEGIES, (0, 1), {}, "", 2, ""), folder))
 
     first = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + LIMIT_S

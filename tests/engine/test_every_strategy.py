@@ -2,8 +2,8 @@
 
 import pytest
 
-from fedvsr_core.checkpoints.rounds import load_round
-from fedvsr_core.config import options
+from server_app.checkpoints import load_round
+from server_app.config import options
 from tests.unit.server_app.test_every_strategy import CLIENTS, PRIVATE
 
 STRATEGIES = options("strategy")

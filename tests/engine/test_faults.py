@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fedvsr_core.checkpoints.rounds import load_round
+from server_app.checkpoints import load_round
 
 FAULTS = {
     0: ("raise", "error"),

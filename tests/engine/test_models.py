@@ -5,9 +5,9 @@ from importlib.metadata import distribution
 import cv2
 import pytest
 
-from fedvsr_core.checkpoints.rounds import load_round
 from fedvsr_core.checkpoints.store import load_model
-from fedvsr_core.config import options
+from server_app.checkpoints import load_round
+from server_app.config import options
 
 SMALL = sorted(name for name in options("model") if name.endswith("_small"))
 ROUND = (

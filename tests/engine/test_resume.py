@@ -2,8 +2,8 @@
 
 import pytest
 
-from fedvsr_core.checkpoints.rounds import LAST
 from fedvsr_core.checkpoints.store import load_model
+from server_app.checkpoints import LAST
 
 FAILED = "finished:failed"
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from fedvsr_core.checkpoints.rounds import load_round
 from fedvsr_core.checkpoints.store import load_model
+from server_app.checkpoints import load_round
 
 
 def batches(run):

@@ -38,7 +38,7 @@ def encode(path, first, frames, crop, *options):
 
 
 def fedvsr(federation, *words):
-    command = [sys.executable, "-c", "from fedvsr_core.cli.main import app; app()", *map(str, words)]
+    command = [sys.executable, "-c", "from fedvsr.cli.main import app; app()", *map(str, words)]
     environment = {**os.environ, **federation.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

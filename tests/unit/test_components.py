@@ -84,8 +84,8 @@ def test_what_a_constructor_refuses_names_the_component(settings, sentence):
         # names that our modules have imported
         "fedvsr_core.data.sample.Path",
         "fedvsr_core.data.loaders.Callable",
-        "fedvsr_core.engine.subprocess",
-        "fedvsr_core.engine.Path",
+        "fedvsr_core.metrics.vmaf.subprocess",
+        "fedvsr_core.metrics.vmaf.Path",
         "server_app.app.ServerApp",
         "server_app.cohort.Grid",
         "torch.optim.lr_scheduler.partial",
@@ -113,7 +113,7 @@ def test_nothing_else_can_be_named(target):
 @pytest.mark.parametrize(
     "target",
     [
-        "fedvsr_core.engine.subprocess.Popen",
+        "fedvsr_core.metrics.vmaf.subprocess.Popen",
         "fedvsr_core..os.system",
         "fedvsr_core.",
         "fedvsr_core.models.recurent.Recurrent",

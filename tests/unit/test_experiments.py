@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvsr_core.config import compose, options
+from server_app.config import compose, options
 
 FOLDER = Path(__file__).parents[2] / "conf" / "experiment"
 STUDIES = ("main_less", "main_more", "ablation", "clients_120", "clients_240", "upload_failure",

@@ -6,8 +6,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from fedvsr_core.config import compose
 from fedvsr_core.settings import ClientSettings, Cohort, Settings, Training
+from server_app.config import compose
 
 TRAINING = {"steps": 1, "batch": 1, "window": 1, "patch": 4, "clip_norm": None, "upload": "weights"}
 COHORT = {"clients_per_round": None, "nodes": None, "wait_s": 1, "timeout_s": 1, "min_replies": 1}

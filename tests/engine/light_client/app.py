@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.training_report import TrainingReport
 
 app = ClientApp()
 
@@ -36,7 +36,7 @@ def train(message: Message, context: Context) -> Message:
     began = time.monotonic()
     settings = json.loads(str(message.content.config_records[keys.CONFIG][keys.SETTINGS]))
     time.sleep(settings["training"]["steps"])
-    report = Report(
+    report = TrainingReport(
         client=str(context.node_config[keys.SITE]),
         examples=1,
         steps=1,

@@ -5,8 +5,8 @@ import torch
 from fedvsr_core.checkpoints.pretrained import sha256_of
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.checkpoints.store import save_model
-from fedvsr_core.config import compose
 from fedvsr_core.layers.spynet import SpyNet
+from server_app.config import compose
 
 
 def settings(overrides=""):

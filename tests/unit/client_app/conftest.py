@@ -3,7 +3,7 @@
 import pytest
 from flwr.app import Context, RecordDict
 
-from fedvsr_core.config import compose
+from server_app.config import compose
 
 TINY = (
     "model.width=4 model.blocks=1 data.clips=2 data.held_out_clips=1 data.frames=4 data.height=8 data.width=8"

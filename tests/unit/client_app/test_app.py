@@ -10,7 +10,7 @@ from fedvsr_core.components import build
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.training_report import TrainingReport
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_it_returns_what_it_was_sent_but_trained(ask, weights):
 
 
 def test_it_reports(ask):
-    report = Report.unpack(ask().content)
+    report = TrainingReport.unpack(ask().content)
     assert report.client == "partition-0"
     assert report.steps == 2
     assert report.examples == 2  # 4 frames hold 2 windows of 3
@@ -85,25 +85,26 @@ def test_the_same_again_is_the_same_to_the_bit(ask):
     torch.rand(3)  # somebody else uses the global generator
     second = ask()
     assert equal(first, second)
-    assert Report.unpack(first.content).batches == Report.unpack(second.content).batches
+    assert TrainingReport.unpack(first.content).batches == TrainingReport.unpack(second.content).batches
 
 
 @pytest.mark.parametrize("changes", [{"server_round": 2}, {"seed": 1}], ids=str)
 def test_another_round_or_seed_trains_on_other_batches(ask, changes):
-    assert Report.unpack(ask().content).batches != Report.unpack(ask(**changes).content).batches
+    one, other = (TrainingReport.unpack(reply.content) for reply in (ask(), ask(**changes)))
+    assert one.batches != other.batches
 
 
 def test_another_client_trains_on_other_batches(ask, context):
     other = ask(node=context(partition_id=1, num_partitions=2))
-    assert Report.unpack(other.content).client == "partition-1"
-    assert Report.unpack(other.content).batches != Report.unpack(ask().content).batches
+    assert TrainingReport.unpack(other.content).client == "partition-1"
+    assert TrainingReport.unpack(other.content).batches != TrainingReport.unpack(ask().content).batches
 
 
 def test_strategies_see_the_same_batches(ask, settings):
     other_loss = {"_target_": "fedvsr_core.losses.charbonnier.Charbonnier", "eps": 1e-6}
     parts = {"charbonnier": {"weight": 1.0, "loss": other_loss}}
     other = ask(loss={**settings.loss, "parts": parts})
-    assert Report.unpack(other.content).batches == Report.unpack(ask().content).batches
+    assert TrainingReport.unpack(other.content).batches == TrainingReport.unpack(ask().content).batches
     assert not equal(other, ask())
 
 

@@ -7,13 +7,13 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from client_app.app import app
 from client_app.held_out import own_held_out
 from client_app.local_data import local_shots
+from fedvsr.inference.frame_writer import open_writer
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.errors import DataError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
-from fedvsr_core.flower.scores import ScoreReport
-from fedvsr_core.inference.sink import open_sink
+from fedvsr_core.flower.evaluation_report import EvaluationReport
+from server_app.config import compose
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def site(settings, tmp_path):
     for name in ("train", "held-out/one", "held-out/two"):
         folder = tmp_path / name
         folder.parent.mkdir(exist_ok=True)
-        with open_sink(folder, fps=25, overwrite=False) as write:
+        with open_writer(folder, fps=25, overwrite=False) as write:
             for frame in frames(settings):
                 write(frame)
     return tmp_path
@@ -41,7 +41,7 @@ def ask(settings, context):
         keys.CONFIG: ConfigRecord({keys.SERVER_ROUND: 1, keys.SETTINGS: settings.model_dump_json()}),
     }
     reply = app(Message(RecordDict(content), 7, MessageType.EVALUATE), context)
-    return ScoreReport.unpack(reply.content, ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb"))
+    return EvaluationReport.unpack(reply.content, ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb"))
 
 
 def test_a_clip_of_the_simulation_belongs_to_one_client(context):

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fedvsr.data.prepare import Preparation, prepare
 from fedvsr_core.data.frames import read_frames
 from fedvsr_core.data.layouts.videos import Videos
-from fedvsr_core.data.prepare import Preparation, prepare
 from fedvsr_core.data.sample import _BIKES, _find
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fedvsr_core.data.check import check_all, check_entry
+from fedvsr.data.check import check_all, check_entry
 from fedvsr_core.data.frames import read_frames
 from fedvsr_core.data.layouts.detect import detect
 from fedvsr_core.data.layouts.entry import Entry, runs_of

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
 from fedvsr_core.data.clips import ALL
 from fedvsr_core.data.shots import Shot
+from server_app.config import compose, options
 
 TO_TEST_ON = ("vid4", "udm10", "spmcs")
 MADE = ("sample", "synthetic")

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from fedvsr.data import prepare as preparing
+from fedvsr.data.prepare import Preparation, prepare
+from fedvsr.data.shot_changes import NearDuplicates, ShotChanges
 from fedvsr_core.components import build
-from fedvsr_core.data import prepare as preparing
 from fedvsr_core.data.clips import ALL
 from fedvsr_core.data.degradation import Bicubic, GaussianBlur, bicubic_down
 from fedvsr_core.data.frames import VideoFrames
-from fedvsr_core.data.prepare import Preparation, prepare
-from fedvsr_core.data.shot_changes import NearDuplicates, ShotChanges
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.data.store import ClipStore, is_store
 from fedvsr_core.errors import DataError

@@ -1,15 +1,17 @@
-"""Promises: the trunk of the published recurrent networks, near the identity at the start."""
+"""Promises: the backbone of the published recurrent networks, near the identity at the start."""
 
 import torch
 
-from fedvsr_core.layers.residual import ResidualBlock, Trunk
+from fedvsr_core.layers.residual import Backbone, ResidualBlock
 
 
 def test_equals_golden(golden_tensors):
     tensors = golden_tensors("component_conv_residual_blocks")
-    trunk = Trunk(11, 8, 2)
-    trunk.load_state_dict({n.removeprefix("sd."): one for n, one in tensors.items() if n.startswith("sd.")})
-    torch.testing.assert_close(trunk(tensors["x"]), tensors["out"], rtol=0, atol=1e-5)
+    backbone = Backbone(11, 8, 2)
+    backbone.load_state_dict(
+        {n.removeprefix("sd."): one for n, one in tensors.items() if n.startswith("sd.")}
+    )
+    torch.testing.assert_close(backbone(tensors["x"]), tensors["out"], rtol=0, atol=1e-5)
 
 
 def test_a_block_starts_near_the_identity():

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.losses.charbonnier import Charbonnier
 from fedvsr_core.losses.weighted_sum import WeightedSum
+from server_app.config import compose, options
 
 
 class Constant(nn.Module):

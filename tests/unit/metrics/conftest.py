@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fedvsr_core.errors import MissingToolError
+from fedvsr_core.metrics.backbones import VARIABLES, load_backbone
 from fedvsr_core.metrics.perceptual import LPIPS
-from fedvsr_core.metrics.trunks import VARIABLES, load_trunk
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "metrics"
@@ -24,19 +24,19 @@ def golden_clip(request):
 
 
 @pytest.fixture(scope="session")
-def trunk():
+def backbone():
     """The file of AlexNet's ImageNet weights, or None to look where users have them."""
     found = TRUNK if TRUNK.is_file() else None
     try:
-        load_trunk("alex", found)
+        load_backbone("alex", found)
     except MissingToolError as error:
         pytest.skip(f"LPIPS can't be tested without the weights of AlexNet: {error}")
     return found
 
 
 @pytest.fixture(scope="session")
-def lpips(trunk):
-    return LPIPS("alex", trunk)
+def lpips(backbone):
+    return LPIPS("alex", backbone)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Promises: LPIPS is the published one, or it says what is missing; never a random trunk."""
+"""Promises: LPIPS is the published one, or it says what is missing; never a random backbone."""
 
 import json
 
@@ -47,11 +47,11 @@ def test_the_border_is_cut_first(lpips):
     assert lpips(one, other, border=4) == lpips(one[4:-4, 4:-4], other[4:-4, 4:-4])
 
 
-def test_making_it_moves_nobodys_random_numbers(trunk):
+def test_making_it_moves_nobodys_random_numbers(backbone):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    LPIPS("alex", trunk)
+    LPIPS("alex", backbone)
     assert torch.equal(torch.rand(4), expected)
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
 from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.metrics.protocol import Protocol, check_same
+from server_app.config import compose, options
 
 PROTOCOLS = options("protocol")
 

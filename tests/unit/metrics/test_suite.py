@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from fedvsr_core.errors import ConfigurationError, MissingToolError
+from fedvsr_core.metrics.backbones import VARIABLES
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.metrics.psnr import psnr
 from fedvsr_core.metrics.ssim import ssim
 from fedvsr_core.metrics.suite import Suite
 from fedvsr_core.metrics.temporal import tlp, tof, warping_error
-from fedvsr_core.metrics.trunks import VARIABLES
 from fedvsr_core.metrics.vmaf import vmaf
 
 CPU = torch.device("cpu")
@@ -42,9 +42,9 @@ def test_a_stream_equals_the_whole(golden_clip, step):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
-def test_lpips_and_tlp_in_a_stream(golden_clip, lpips, trunk, monkeypatch):
-    if trunk:
-        monkeypatch.setenv(VARIABLES["alex"], str(trunk))
+def test_lpips_and_tlp_in_a_stream(golden_clip, lpips, backbone, monkeypatch):
+    if backbone:
+        monkeypatch.setenv(VARIABLES["alex"], str(backbone))
     output, target = golden_clip[0][:3], golden_clip[1][:3]
     found = run(Suite(["tlp", "lpips"], border=0, device=CPU), output, target, 1)
     np.testing.assert_allclose(found["lpips"], lpips(output, target), atol=1e-6)

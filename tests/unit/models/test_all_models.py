@@ -7,7 +7,7 @@ import torch
 
 from fedvsr_core.checkpoints.store import load_model, save_model
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
+from server_app.config import compose, options
 
 MODELS = options("model")
 SMALL = [name for name in MODELS if name.endswith("_small") or f"{name.split('_')[0]}_small" not in MODELS]

@@ -3,7 +3,7 @@
 import pytest
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose, options
+from server_app.config import compose, options
 
 PRESETS = [f"{family}_{size}gb" for family in ("vrt", "rvrt") for size in (8, 16, 24, 40, 80)]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.models.basicvsr import BasicVSR
 from fedvsr_core.models.basicvsrpp import BasicVSRPlusPlus
 from fedvsr_core.models.iart import IART
+from server_app.config import compose
 
 CLASSES = {"basicvsr": BasicVSR, "basicvsrpp": BasicVSRPlusPlus, "iart": IART}
 GOLDEN = Path(__file__).parents[2] / "golden" / "models"

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.data.degradation import bicubic_up
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.models.recurrent import Recurrent
+from server_app.config import compose
 
 
 def noise(*shape, seed=0):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.spynet import neighbour_flows
 from fedvsr_core.models.rvrt import RVRT, FeatureBlock, _guides
+from server_app.config import compose
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "models"
 SMALL = {

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.models.vrt import VRT
+from server_app.config import compose
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "models"
 CHAOTIC = {"vrt_c"}

@@ -7,11 +7,11 @@ from flwr.app import ConfigRecord, Context, Error, Message, MessageType, MetricR
 from flwr.serverapp import Grid
 
 from client_app.app import app as client_app
-from fedvsr_core.config import compose
 from fedvsr_core.errors import FedVSRError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.code import code_digest
 from server_app import cohort, exchange
+from server_app.config import compose
 
 
 class FakeGrid(Grid):

@@ -10,10 +10,10 @@ import torch
 from flwr.app import Context, RecordDict
 
 from fedvsr_core import errors
-from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
 from fedvsr_core.flower.code import code_digest
-from fedvsr_core.records.journal import read_journal
 from server_app.app import _OneLine, app
+from server_app.checkpoints import BEST, LAST, load_round
+from server_app.records.journal import read_journal
 
 TINY = (
     "model.width=4 model.blocks=1 data.clips=2 data.held_out_clips=1 data.frames=4 data.height=8 data.width=8"

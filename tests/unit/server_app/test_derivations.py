@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from client_app.local_data import local_shots
-from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches, to_float
 from fedvsr_core.seeds import derive
+from server_app.checkpoints import LAST, load_round
 from tests.unit.server_app.test_rounds import Run
 
 STEP, STEPS, CLIENTS, MU = 1.0, 3, 3, 0.2

@@ -7,13 +7,13 @@ import pytest
 import torch
 from flwr.serverapp.strategy import dp_fixed_clipping
 
-from fedvsr_core.checkpoints.rounds import LAST, load_round
 from fedvsr_core.components import build
-from fedvsr_core.config import options
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.models.recurrent import Recurrent
+from server_app.checkpoints import LAST, load_round
+from server_app.config import options
 from server_app.strategies.elementwise import Elementwise
 from server_app.strategies.stock import Stock, adapted
 from tests.unit.server_app.test_rounds import FAULTS, Run, answering

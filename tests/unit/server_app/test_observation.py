@@ -7,12 +7,12 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays
 from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.reports import Report
+from fedvsr_core.flower.training_report import TrainingReport
 from server_app.observation import Observation
 
 
 def reply(node, client, *, code=None, loss=0.5, size=10):
-    report = Report(
+    report = TrainingReport(
         client=client, examples=7, steps=3, loss=loss, parts={"charbonnier": loss}, seconds=1.5,
         peak_memory_mb=64.0, device="cpu", code=code or code_digest(), batches="ab12",
     )  # fmt: skip

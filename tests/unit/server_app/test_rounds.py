@@ -8,18 +8,18 @@ import pytest
 import torch
 from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 
-from fedvsr_core.checkpoints.rounds import BEST, LAST, load_round
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.flower.declines import decline
-from fedvsr_core.records.journal import Journal, read_journal
-from fedvsr_core.records.run_dir import RunDir
+from server_app.checkpoints import BEST, LAST, load_round
 from server_app.cohort import draw, lost_uploads
 from server_app.norms import Norms
+from server_app.records.journal import Journal, read_journal
+from server_app.records.run_dir import RunDir
 from server_app.rounds import MOST_IDLE, Rounds
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.stock import adapted

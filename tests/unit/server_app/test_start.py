@@ -4,14 +4,14 @@ import pytest
 import torch
 from flwr.app import Context, RecordDict
 
-from fedvsr_core.checkpoints.rounds import load_round
 from fedvsr_core.checkpoints.store import save_model
 from fedvsr_core.components import build
-from fedvsr_core.config import compose
 from fedvsr_core.errors import CheckpointError, FederationError
 from fedvsr_core.layers.spynet import SpyNet
-from fedvsr_core.records.journal import read_journal
 from server_app.app import app
+from server_app.checkpoints import load_round
+from server_app.config import compose
+from server_app.records.journal import read_journal
 
 TINY = (
     "model.num_feat=4 data.clips=2 data.held_out_clips=1 data.frames=4 data.height=8 data.width=8"

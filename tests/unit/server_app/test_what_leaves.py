@@ -12,8 +12,8 @@ from flwr.app import Array, ArrayRecord, Context, RecordDict
 
 from fedvsr_core.flower.views import view
 from fedvsr_core.metrics.names import METRICS
-from fedvsr_core.records.journal import read_journal
 from server_app.app import app
+from server_app.records.journal import read_journal
 
 DOCS = Path(__file__).parents[3] / "docs" / "privacy.md"
 SECRET = "patient-0815"

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from fedvsr_core.config import compose
 from fedvsr_core.models.basicvsr import BasicVSR
 from fedvsr_core.models.iart import IART
 from fedvsr_core.training.late_start import (
@@ -13,6 +12,7 @@ from fedvsr_core.training.late_start import (
     optimiser_of,
     travelling,
 )
+from server_app.config import compose
 
 
 def settings(steps, frozen, more=""):

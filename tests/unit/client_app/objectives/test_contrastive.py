@@ -10,7 +10,7 @@ from flwr.app import RecordDict
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from client_app.memory import Memory
+from client_app.client_state import ClientState
 from client_app.objectives.contrastive import Contrastive
 from client_app.objectives.plain import Start
 from fedvsr_core.errors import ConfigurationError
@@ -41,7 +41,7 @@ def begin(tmp_path):
     def make(model, *, server_round=1, counted=0, layer=None, weight=0.1, low=LOW):
         batches = [(low, torch.zeros(1))]
         objective = Contrastive(weight=weight, temperature=0.07, width=5, layer=layer)
-        memory = Memory(RecordDict(), tmp_path / "memory", counted)
+        memory = ClientState(RecordDict(), tmp_path / "memory", counted)
         objective.begin(model, Start(server_round, {}, memory, batches, plain_loss, torch.device("cpu"), 3))
         return objective
 

@@ -1,0 +1,68 @@
+"""The command ``fedvsr``."""
+
+import importlib
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from fedvsr_core.components import nearest
+from fedvsr_core.errors import FedVSRError
+
+_COMMANDS = {
+    "run": "federation",
+    "stop": "federation",
+    "runs": "runs",
+    "doctor": "doctor",
+    "code": "code",
+    "compare": "compare",
+    "report": "report",
+    "upscale": "upscale",
+    "evaluate": "evaluate",
+    "import-checkpoint": "import_checkpoint",
+    "data": "data",
+    "deploy": "deploy",
+}
+"""In the order of the help: the command, and a module with an ``app`` or a function so called."""
+
+
+class _Group(TyperGroup):
+    """Imports a command when it's called, and shows our own errors as the sentence they are.
+
+    A unit that starts a SuperLink shouldn't wait for torch.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in _COMMANDS:
+            ctx.fail(f"there is no command '{cmd_name}'{nearest(cmd_name, _COMMANDS)}")
+        module = importlib.import_module(f"fedvsr.cli.{_COMMANDS[cmd_name]}")
+        if hasattr(module, "app"):
+            found = typer.main.get_command(module.app)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command()(getattr(module, cmd_name.replace("-", "_")))
+            found = typer.main.get_command(alone)
+        found.name = cmd_name
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as in click)
+        try:
+            return super().invoke(ctx)
+        except FedVSRError as error:
+            raise click.ClickException(str(error)) from error
+
+
+app = typer.Typer(cls=_Group, no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """Train video super-resolution models together, and use them."""
+
+
+if __name__ == "__main__":
+    app()

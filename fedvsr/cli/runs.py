@@ -1,0 +1,73 @@
+"""``fedvsr runs``: what has become of the runs of this machine."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fedvsr.runs import RunState, runs_in
+from fedvsr_core.errors import DataError
+from fedvsr_core.metrics.names import METRICS
+from server_app.config import compose
+from server_app.records.history import Evaluation
+from server_app.records.markdown import signed
+
+_REASON = 100
+"""Characters of a reason that a table has room for; ``--json`` has all of it."""
+
+
+def runs(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of runs; default: FEDVSR_RUNS, else ~/fedvsr-runs.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all details.")] = False,
+) -> None:
+    """List runs: state, rounds done, best score with its protocol, and why a run stopped."""
+    root = (folder or Path(compose({}).run.root)).expanduser()
+    if not root.is_dir():
+        raise DataError(f"there is no folder of runs '{root}'; name another, or start a run")
+    found = runs_in(root)
+    if as_json:
+        typer.echo(json.dumps([_facts(run) for run in found], indent=2))
+        return
+    table = Table("run", "state", "rounds", "best score", "protocol")
+    for run in found:
+        state = f"{run.state}, resumable" if run.resumable else run.state
+        rounds = f"{run.done}/{run.rounds or '?'}"
+        score, protocol = (_score(run.best), _protocol(run.best)) if run.best else ("", "")
+        table.add_row(escape(run.path.name), state, rounds, score, escape(protocol))
+    Console().print(table)
+    for run in found:
+        if run.reason:
+            typer.echo(f"{run.path.name}: {run.reason:.{_REASON}}")
+    resumable = [run.path for run in found if run.resumable]
+    if resumable:
+        typer.echo(f"to resume: --run-config 'overrides=\"run.resume={resumable[-1].absolute()}\"'")
+
+
+def _score(best: Evaluation) -> str:
+    about = METRICS[best.headline]
+    gain = signed(best.gain())
+    against = f", {gain} against bicubic" if gain else ""
+    return f"{about.label} {about.value(best.mean[best.headline])}{against} (round {best.round})"
+
+
+def _protocol(best: Evaluation) -> str:
+    return str(best.protocol.get("name", ""))
+
+
+def _facts(run: RunState) -> dict[str, Any]:
+    best = None
+    if run.best:
+        best = {
+            "round": run.best.round,
+            "metric": run.best.headline,
+            "score": run.best.mean[run.best.headline],
+            "bicubic": run.best.bicubic.get(run.best.headline),
+            "protocol": dict(run.best.protocol),
+        }
+    return {**vars(run), "path": str(run.path.absolute()), "best": best}

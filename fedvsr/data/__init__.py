@@ -1,0 +1,1 @@
+"""Looking at video before it is trained on, and preparing it."""

@@ -1,0 +1,1 @@
+"""What a person makes with a trained model."""

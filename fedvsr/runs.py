@@ -1,0 +1,80 @@
+"""What has become of each run in a folder of runs, read from what they left."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedvsr_core.errors import CheckpointError
+from server_app.checkpoints import LAST
+from server_app.records.history import Evaluation, best_evaluation, outcome, rounds_done
+from server_app.records.journal import Line, read_journal
+from server_app.records.run_dir import RunDir
+
+COMPLETED = "completed"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run at a glance.
+
+    Attributes:
+        path: Its directory.
+        state: ``running``, ``completed``, ``failed`` (it stopped by itself), ``killed`` (it had no time to
+            say so) or ``damaged`` (its journal can't be read).
+        reason: Why, if it isn't running or completed; else empty.
+        resumable: Whether it can go on where it stopped.
+        started: When, in UTC as ISO 8601, or empty.
+        strategy: By its name, or empty.
+        model: By its name, or empty.
+        done: Rounds done.
+        rounds: Rounds asked for, None if the run never came so far as to say.
+        best: Its best scores on held-out video, None if it has none.
+    """
+
+    path: Path
+    state: str
+    reason: str = ""
+    resumable: bool = False
+    started: str = ""
+    strategy: str = ""
+    model: str = ""
+    done: int = 0
+    rounds: int | None = None
+    best: Evaluation | None = None
+
+
+def runs_in(root: Path) -> list[RunState]:
+    """All runs of a folder, the latest last; whatever else lies there is passed over."""
+    folders = sorted(path for path in root.glob("*") if (path / "journal.jsonl").is_file())
+    return [state_of(RunDir(folder)) for folder in folders]
+
+
+def state_of(run: RunDir) -> RunState:
+    """What has become of one run."""
+    running = run.is_locked()  # before its journal is read: it may end in between
+    try:
+        lines = read_journal(run.journal)
+    except CheckpointError as error:
+        return RunState(run.path, "damaged", str(error))
+    start = next((line for line in lines if line["phase"] == "start"), {})
+    state, reason = _ended(lines, running=running)
+    return RunState(
+        path=run.path,
+        state=state,
+        reason=reason,
+        resumable=state in ("failed", "killed") and (run.checkpoints / LAST).is_file(),
+        started=str(start.get("time", "")),
+        strategy=str(start.get("strategy", "")),
+        model=str(start.get("model", "")),
+        done=rounds_done(lines),
+        rounds=start.get("rounds"),
+        best=best_evaluation(lines),
+    )
+
+
+def _ended(lines: list[Line], *, running: bool) -> tuple[str, str]:
+    if running:
+        return "running", ""
+    ended = outcome(lines)
+    if ended == COMPLETED:
+        return "completed", ""
+    return ("killed", "it left no last word") if ended is None else ("failed", ended)

@@ -1,0 +1,1 @@
+"""Scores of a model on video whose ground truth is known."""

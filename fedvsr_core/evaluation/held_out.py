@@ -1,0 +1,159 @@
+"""Scores of a model on clips that no client trains on, beside those of bicubic interpolation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from fedvsr_core.components import build
+from fedvsr_core.data.clips import Clip, Frames
+from fedvsr_core.data.degradation import Degradation, bicubic_up
+from fedvsr_core.data.shots import Shot
+from fedvsr_core.errors import ConfigurationError, DataError
+from fedvsr_core.evaluation.videos import Restore, Video, score_video
+from fedvsr_core.inference.upscale import upscale_frames
+from fedvsr_core.metrics.average import Mean, dataset_means, plain
+from fedvsr_core.metrics.protocol import Protocol
+from fedvsr_core.metrics.suite import Suite, Values
+from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.settings import ClientSettings, Settings
+
+Scores = dict[str, Any]
+"""Means over clips by metric (such as ``psnr-y``), and under ``clips`` the same for each clip."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame of a held-out clip, three times; all of shape (H, W, 3), uint8 RGB.
+
+    Attributes:
+        name: The clip.
+        bicubic: Upscaled by bicubic interpolation.
+        ours: Upscaled by the model.
+        truth: The ground truth.
+    """
+
+    name: str
+    bicubic: Frames
+    ours: Frames
+    truth: Frames
+
+
+class HeldOut:
+    """The held-out clips of a run, decoded and degraded once.
+
+    Args:
+        shots: What to score on.
+        degradation: Makes the low-resolution frames.
+        chunk: Frames that the network sees at once.
+        device: Where to compute.
+        protocol: What is measured, and how.
+
+    Raises:
+        DataError: If there are no shots.
+        MissingToolError: If a metric needs something that isn't here.
+        ShapeError: If a metric can't score frames of their size.
+    """
+
+    def __init__(
+        self,
+        shots: Iterable[Shot],
+        *,
+        degradation: Degradation,
+        chunk: int,
+        device: torch.device,
+        protocol: Protocol,
+    ) -> None:
+        self._suite = Suite(protocol.metrics, border=protocol.border, device=device)
+        self._clips = [shot.degraded(degradation).clip() for shot in shots]
+        if not self._clips:
+            raise DataError(
+                "expected held-out clips to score the model on, got none; name a folder of them in data"
+            )
+        self._chunk = chunk
+        self._device = device
+        self.protocol = protocol
+        self.made_by = self._suite.made_by
+        self._bicubic = [self._score(clip, partial(_bicubic, _scale(clip))) for clip in self._clips]
+        self.bicubic = self._scores(self._bicubic)
+
+    def score(self, model: VideoModel) -> Scores:
+        """Score a model; moves it to the device and into evaluation mode."""
+        return self._scores(self._values(model))
+
+    def sums(self, model: VideoModel) -> dict[str, Mapping[str, Mean]]:
+        """Sums over the clips that can be added to those of others, of ``model`` and of ``bicubic``."""
+        both = {"model": self._values(model), "bicubic": self._bicubic}
+        return {name: dataset_means(values, self.protocol.averaging) for name, values in both.items()}
+
+    @property
+    def clips(self) -> int:
+        """How many clips there are."""
+        return len(self._clips)
+
+    @property
+    def frames(self) -> int:
+        """How many of their frames are scored."""
+        return sum(len(self.protocol.scored(len(clip), clip.name)) for clip in self._clips)
+
+    def samples(self, model: VideoModel) -> list[Sample]:
+        """The middle frame of each clip: bicubic, of the model, and as it should be."""
+        model.to(self._device).eval()
+        found = []
+        for clip in self._clips:
+            middle = len(clip) // 2
+            first = max(middle - self._chunk // 2, 0)
+            ours = self._restore(model, _low(clip)[first : first + self._chunk])[middle - first]
+            bicubic = bicubic_up(_low(clip)[middle], _scale(clip))
+            found.append(Sample(clip.name, bicubic, ours, clip.high[middle]))
+        return found
+
+    def _values(self, model: VideoModel) -> list[Values]:
+        model.to(self._device).eval()
+        restore = partial(upscale_frames, model, device=self._device, chunk=self._chunk)
+        return [self._score(clip, restore) for clip in self._clips]
+
+    def _score(self, clip: Clip, restore: Restore) -> Values:
+        video = Video(clip.name, len(clip), lambda: iter(clip.high), lambda: iter(_low(clip)))
+        return score_video(
+            video, {"": restore}, {}, suite=self._suite, protocol=self.protocol, scale=_scale(clip)
+        )[""]
+
+    def _scores(self, values: Sequence[Values]) -> Scores:
+        clips = {
+            clip.name: plain({name: Mean.of(scores) for name, scores in of_clip.items()})
+            for clip, of_clip in zip(self._clips, values, strict=True)
+        }
+        return {**plain(dataset_means(values, self.protocol.averaging)), "clips": clips}
+
+    def _restore(self, model: VideoModel, low: Frames) -> Frames:
+        return np.stack(list(upscale_frames(model, low, device=self._device, chunk=self._chunk)))
+
+
+def protocol_of(settings: Settings | ClientSettings) -> Protocol:
+    """The protocol that a configuration names, with the metrics that it asks for besides.
+
+    Raises:
+        ConfigurationError: If it isn't one.
+    """
+    protocol = build(settings.protocol)
+    if not isinstance(protocol, Protocol):
+        raise ConfigurationError(f"protocol must be a Protocol, got {type(protocol).__name__}")
+    return protocol.extended(settings.evaluation.metrics)
+
+
+def _bicubic(scale: int, low: Iterable[Frames]) -> Iterable[Frames]:
+    return (bicubic_up(frame, scale) for frame in low)
+
+
+def _low(clip: Clip) -> Frames:
+    if clip.low is None:
+        raise DataError(f"clip '{clip.name}' has no low-resolution frames")
+    return clip.low
+
+
+def _scale(clip: Clip) -> int:
+    return int(clip.high.shape[1] // _low(clip).shape[1])

@@ -1,1 +1,0 @@
-"""What differential privacy promises, in numbers."""

@@ -1,0 +1,1 @@
+"""Sums and bounds over the arrays of many clients."""

@@ -1,0 +1,135 @@
+"""A run's rounds, read from the lines of its journal."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedvsr_core.metrics.names import METRICS
+from server_app.records.journal import Line
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one round's model on the held-out clips, beside those of bicubic interpolation.
+
+    Attributes:
+        round: Rounds of training before it.
+        mean: Means over the clips by metric, such as ``psnr-y``.
+        clips: The same by clip.
+        bicubic: `mean` of bicubic interpolation on the same frames; empty if the journal has none.
+        bicubic_clips: `clips` of bicubic interpolation.
+        protocol: How they were made, as `fedvsr_core.metrics.protocol.Protocol.facts`; empty if unknown.
+    """
+
+    round: int
+    mean: dict[str, float]
+    clips: dict[str, dict[str, float]]
+    bicubic: dict[str, float]
+    bicubic_clips: dict[str, dict[str, float]]
+    protocol: Mapping[str, Any]
+
+    @property
+    def headline(self) -> str:
+        """The metric that counts."""
+        return str(self.protocol["metrics"][0]) if self.protocol else "psnr-y"
+
+    def gain(self, metric: str = "") -> float:
+        """How far the model is above bicubic interpolation in a metric; NaN if one of the two is unknown.
+
+        Args:
+            metric: Its name; the headline if empty.
+        """
+        metric = metric or self.headline
+        return self.mean.get(metric, math.nan) - self.bicubic.get(metric, math.nan)
+
+    def clip_gain(self, clip: str, metric: str = "") -> float:
+        """The same for one clip."""
+        metric, bicubic = metric or self.headline, self.bicubic_clips.get(clip, {})
+        return self.clips[clip].get(metric, math.nan) - bicubic.get(metric, math.nan)
+
+    @property
+    def merit(self) -> float:
+        """What the best round has most of: the gain, or the score where bicubic's is unknown."""
+        score = self.mean.get(self.headline, math.nan) - self.bicubic.get(self.headline, 0.0)
+        return -score if METRICS[self.headline].best == "low" else score
+
+
+def evaluations(lines: Sequence[Line], phase: str = "evaluate") -> list[Evaluation]:
+    """All evaluations by round; where a line has no ``bicubic``, that of the line before it counts.
+
+    Args:
+        lines: The journal.
+        phase: ``evaluate``, or ``evaluate-clients`` for those on the clients' own clips.
+    """
+    found: dict[int, Evaluation] = {}
+    bicubic: Mapping[str, Any] = {}
+    for line in lines:
+        if line["phase"] == phase:
+            bicubic = line.get("bicubic") or bicubic
+            found[line["round"]] = Evaluation(
+                line["round"],
+                _mean(line),
+                _clips(line),
+                _mean(bicubic),
+                _clips(bicubic),
+                line.get("protocol", {}),
+            )
+    return [found[number] for number in sorted(found)]
+
+
+def best_evaluation(lines: Sequence[Line]) -> Evaluation | None:
+    """The evaluation that is furthest above bicubic; the first of equals, None if there is none.
+
+    The last round may be scored on more frames than the others, so plain scores don't compare.
+    """
+    sound = [one for one in evaluations(lines) if not math.isnan(one.merit)]
+    return max(sound, key=lambda one: one.merit, default=None)
+
+
+def trainings(lines: Sequence[Line]) -> list[Line]:
+    """The ``train`` lines by round."""
+    found = {line["round"]: line for line in lines if line["phase"] == "train"}
+    return [found[number] for number in sorted(found)]
+
+
+def rounds_done(lines: Sequence[Line]) -> int:
+    """The last round of training on record; 0 if there is none."""
+    return max((line["round"] for line in lines if line["phase"] == "train"), default=0)
+
+
+def outcome(lines: Sequence[Line]) -> str | None:
+    """How the last attempt ended, ``completed`` or why it stopped; None while it runs, or if it was killed.
+
+    An end that comes before the last start is of an earlier attempt.
+    """
+    return str(lines[-1]["outcome"]) if lines and lines[-1]["phase"] == "end" else None
+
+
+def client_series(lines: Sequence[Line], what: str) -> dict[str, dict[int, float]]:
+    """A number that clients report, such as ``loss`` or ``weight``.
+
+    Returns:
+        For each client in natural order (``partition-2`` before ``partition-10``), its value by round.
+    """
+    series: dict[str, dict[int, float]] = {}
+    for line in trainings(lines):
+        for client in line["clients"]:
+            if client.get(what) is not None:
+                series.setdefault(client["client"], {})[line["round"]] = float(client[what])
+    return dict(sorted(series.items(), key=lambda item: natural(item[0])))
+
+
+def natural(name: str) -> tuple[str, int, str]:
+    """A sorting key that counts: names with a number at the end are put in the order of these numbers."""
+    stem = name.rstrip("0123456789")
+    return stem, int(name[len(stem) :] or 0), name
+
+
+def _mean(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(scores[name]) for name in scores if name in METRICS}
+
+
+def _clips(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    clips = scores.get("clips")
+    return {clip: _mean(one) for clip, one in clips.items()} if isinstance(clips, Mapping) else {}

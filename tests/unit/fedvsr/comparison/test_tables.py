@@ -1,0 +1,69 @@
+"""Promises: scores, differences and costs by hand, in three forms; curves as PNG and SVG."""
+
+import pytest
+
+from fedvsr.comparison.curves import plot_curves
+from fedvsr.comparison.tables import (
+    as_csv,
+    as_latex,
+    as_markdown,
+    metrics_of,
+    overhead_table,
+    score_table,
+)
+
+
+def journal(final, seconds=2.0, aggregation=0.1):
+    protocol = {"name": "p", "metrics": ["psnr-y"], "border": 0, "average": "clips"}
+
+    def scored(number, score):
+        return {"phase": "evaluate", "round": number, "protocol": protocol, "psnr-y": score, "clips": {},
+                "bicubic": {"psnr-y": 27.0}}  # fmt: skip
+
+    row = {"client": "a", "seconds": seconds, "peak-memory-mb": 500.0}
+    train = {"phase": "train", "clients": [row], "refused": [], "bytes-up": 1e6, "bytes-down": 2e6,
+             "aggregation-seconds": aggregation, "server-memory-mb": 300.0, "seconds": 3.0}  # fmt: skip
+    return [scored(0, 27.0), {**train, "round": 1}, scored(1, 27.5), {**train, "round": 2}, scored(2, final)]
+
+
+@pytest.fixture
+def runs():
+    return {
+        "fed_avg": {0: journal(28.0), 1: journal(28.2)},
+        "new": {0: journal(28.5, 3.0, 0.2), 1: journal(28.7, 3.0, 0.2)},
+    }
+
+
+def test_scores_by_hand(runs):
+    header, rows = score_table(runs, "fed_avg")
+    assert metrics_of(runs) == ["psnr-y"]
+    assert header == ["strategy", "seeds", "PSNR-Y (dB)", "difference to fed_avg"]
+    assert rows == [
+        ["fed_avg", "2", "28.100 ± 0.141", ""],
+        ["new", "2", "**28.600 ± 0.141**", "+0.500 ± 0.000"],
+    ]
+
+
+def test_costs_by_hand(runs):
+    header, rows = overhead_table(runs, "fed_avg")
+    costs = dict(zip(header, rows[1], strict=True))
+    assert costs["training, s a client and round"] == "3 (+50.0 %)"
+    assert costs["aggregation, s a round"] == "0.2 (+100.0 %)"
+    assert costs["MB up a round"] == "1 (+0.0 %)"
+    assert rows[0][1] == "2"
+
+
+def test_three_forms(runs):
+    rows = score_table(runs, "fed_avg")
+    assert as_markdown(rows).splitlines()[3] == "| new | 2 | **28.600 ± 0.141** | +0.500 ± 0.000 |"
+    assert as_csv(rows).splitlines()[2] == "new,2,28.600 ± 0.141,+0.500 ± 0.000"
+    latex = as_latex(rows)
+    assert r"fed\_avg & 2 & 28.100 $\pm$ 0.141 &  \\" in latex
+    assert r"\textbf{28.600 $\pm$ 0.141}" in latex
+
+
+def test_curves(runs, tmp_path):
+    paths = [tmp_path / "psnr-y.png", tmp_path / "psnr-y.svg"]
+    plot_curves(runs, "psnr-y", paths)
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in paths[1].read_bytes()

@@ -1,0 +1,242 @@
+"""Promises: messages to all nodes shown, unusable replies left out, replies freed, the model's form kept."""
+
+import logging
+import re
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from fedvsr_core.errors import AggregationError, ConfigurationError
+from fedvsr_core.flower.arrays import record_from_arrays
+from server_app.aggregation.running_sum import MOST_TERMS
+from server_app.strategies.adaptive_clipping import AdaptiveClipping
+from server_app.strategies.base import Combined, RoundStrategy
+from server_app.strategies.elementwise import FedMedian
+from server_app.strategies.fedavg import FedAvg
+from server_app.strategies.fedvsr import FedVSR
+from server_app.strategies.inverse_loss import InverseLoss
+from server_app.strategies.layer_similarity import LayerSimilarity
+from server_app.strategies.scaffold import Scaffold
+from server_app.strategies.stock import adapted
+from server_app.strategies.uniform import Uniform
+
+STRATEGIES = [lambda: FedVSR(num_rounds=10), FedAvg, Uniform, InverseLoss]
+every_strategy = pytest.mark.parametrize("make", STRATEGIES, ids=["fedvsr", "fedavg", "uniform", "inverse"])
+
+
+class First(RoundStrategy):
+    """Takes the first update for the model."""
+
+    def combine(self, server_round, updates):
+        updates = list(updates)
+        return Combined(updates[0].arrays.items(), {updates[0].node: 1.0}) if updates else None
+
+
+def test_messages_go_to_every_node_in_order(federation):
+    config = ConfigRecord({"settings": "{}"})
+    messages = list(First().configure_train(3, federation.reference, config, federation))
+    assert [message.metadata.dst_node_id for message in messages] == [100, 101, 102, 103]
+    assert {message.metadata.message_type for message in messages} == {"train"}
+    assert dict(messages[0].content["config"]) == {"settings": "{}", "server-round": 3}
+    assert dict(config) == {"settings": "{}"}  # the caller's record stays as it was
+    assert list(messages[0].content["arrays"]) == list(federation.model)
+
+
+def test_waits_for_a_node(federation, monkeypatch):
+    seen = []
+    monkeypatch.setattr("server_app.strategies.base.time.sleep", seen.append)
+    monkeypatch.setattr(federation, "get_node_ids", lambda: [7] if seen else [])
+    assert [message.metadata.dst_node_id for message in federation.configure(First())] == [7]
+    assert seen == [1]
+
+
+@every_strategy
+def test_form_of_the_model_stays(make, federation):
+    model = {
+        "half": np.ones(3, np.float16),
+        "counter": np.asarray(7),
+        "single": np.asarray(np.float32(2)),
+        "mask": np.array([True, False]),
+        "double": np.ones((2, 2)),
+    }
+    strategy = make()
+    federation.configure(strategy, arrays=record_from_arrays(model))
+    replies = [
+        federation.reply(
+            k, arrays={name: np.asarray(array + k, array.dtype) for name, array in model.items()}
+        )
+        for k in range(3)
+    ]
+    arrays, _ = strategy.aggregate_train(1, replies)
+    assert list(arrays) == list(model)
+    for name, array in arrays.items():
+        assert array.numpy().dtype == model[name].dtype == array.dtype
+        assert array.numpy().shape == model[name].shape == tuple(array.shape)
+    assert arrays["counter"].numpy() == 7
+    assert arrays["mask"].numpy().tolist() == [True, False]
+    assert 1 < arrays["half"].numpy()[0] < 3
+
+
+def unusable(federation):
+    """Replies of client 1 that no strategy may use, by what is wrong."""
+    good = federation.arrays(1)
+    report = federation.report(1).pack()
+    two = RecordDict({"one": record_from_arrays(good), "two": record_from_arrays(good), **report})
+    torn = federation.reference
+    torn["conv.bias"] = Array("float32", (4,), "numpy.ndarray", b"nothing")
+    nan, huge = ({**good, "conv.bias": np.array([0, 0, 0, value], np.float32)} for value in (np.nan, 1e7))
+    return {
+        "it failed": federation.failure(1),
+        "one ArrayRecord, got 2": federation.reply(1, two),
+        "one MetricRecord, got 0": federation.reply(1, RecordDict({"arrays": record_from_arrays(good)})),
+        r"\['scale'\] differ": federation.reply(1, arrays={k: v for k, v in good.items() if k != "scale"}),
+        r"\['extra'\] differ": federation.reply(1, arrays={**good, "extra": good["scale"]}),
+        "must be float32 of shape": federation.reply(1, arrays={**good, "scale": np.ones(3, np.float32)}),
+        "must be float32 .* got float64": federation.reply(1, arrays={**good, "scale": np.asarray(1.0)}),
+        "must come as": federation.reply(1, arrays=torn),
+        "finite values": federation.reply(1, arrays=nan),
+        "below 1048576": federation.reply(1, arrays=huge),
+    }
+
+
+@every_strategy
+def test_unusable_replies_are_left_out(make, federation, caplog):
+    others = [federation.reply(k) for k in (0, 2)]
+    strategy = make()
+    federation.configure(strategy)
+    expected, _ = strategy.aggregate_train(1, others)
+    cases = unusable(federation)
+    for why, bad in cases.items():
+        with caplog.at_level(logging.WARNING):
+            caplog.clear()
+            found, _ = strategy.aggregate_train(1, [others[0], bad, others[1]])
+        assert found == expected, why
+        assert set(strategy.diagnostics["weights"]) == {100, 102}
+        [record] = caplog.records
+        assert record.message.startswith("left out the reply of node 1")
+        assert re.search(why, record.message), record.message
+
+
+@every_strategy
+def test_a_second_reply_of_a_node_is_left_out(make, federation):
+    strategy = make()
+    federation.configure(strategy)
+    expected, _ = strategy.aggregate_train(1, [federation.reply(0), federation.reply(1)])
+    twice = [federation.reply(0), federation.reply(1), federation.reply(0, arrays=federation.arrays(9))]
+    assert strategy.aggregate_train(1, twice)[0] == expected
+
+
+@every_strategy
+@pytest.mark.parametrize("with_failure", [False, True], ids=["none", "failures"])
+def test_a_round_without_replies(make, federation, caplog, with_failure):
+    strategy = make()
+    federation.configure(strategy)
+    replies = [federation.failure(k) for k in range(2)] if with_failure else []
+    assert strategy.aggregate_train(4, replies) == (None, None)
+    assert strategy.diagnostics == {}
+    assert "round 4 has no reply that can be used; the model stays as it was" in caplog.text
+
+
+def test_numbers_are_averaged_by_weight(federation):
+    # by examples 10 and 30: (1 * 0.02 + 3 * 0.06) / 4; a number that isn't finite or isn't one is passed over
+    replies = [
+        federation.foreign_reply(0, **{"num-examples": 10, "loss": 0.02, "odd": float("nan"), "own": 5}),
+        federation.foreign_reply(1, **{"num-examples": 30, "loss": 0.06, "odd": 2.0, "many": [1, 2]}),
+    ]
+    strategy = FedAvg()
+    federation.configure(strategy)
+    _, metrics = strategy.aggregate_train(1, replies)
+    assert isinstance(metrics, MetricRecord)
+    assert dict(metrics) == pytest.approx({"loss": 0.05, "odd": 2.0, "own": 5.0})
+
+
+@every_strategy
+def test_someone_elses_replies_and_no_configuration(make, federation):
+    """Names of records are free, and aggregate_train may be called by itself."""
+    replies = [federation.foreign_reply(k, **{"num-examples": 10, "loss": 0.02}) for k in range(3)]
+    arrays, metrics = make().aggregate_train(1, replies)
+    assert list(arrays) == list(federation.model)
+    assert metrics["loss"] == pytest.approx(0.02)
+    expected = np.mean([federation.arrays(k)["conv.weight"].astype(np.float64) for k in range(3)], axis=0)
+    np.testing.assert_allclose(arrays["conv.weight"].numpy(), expected, rtol=1e-6)
+
+
+class Data(bytes):
+    """The bytes of an array, which count how many of them there are."""
+
+    alive = 0
+
+    def __del__(self):
+        Data.alive -= 1
+
+
+@every_strategy
+def test_replies_are_freed_group_by_group(make, federation):
+    counts = []
+
+    def arriving():
+        for k in range(10):
+            reply = federation.reply(k)
+            arrays = reply.content["arrays"]
+            name, array = next(iter(arrays.items()))
+            arrays[name] = Array(array.dtype, array.shape, array.stype, Data(array.data))
+            Data.alive += 1
+            del arrays, array
+            yield reply
+            del reply
+            counts.append(Data.alive)
+
+    strategy = make()
+    federation.configure(strategy)
+    arrays, _ = strategy.aggregate_train(1, arriving())
+    assert isinstance(arrays, ArrayRecord)
+    assert counts == [1, 2, 3, 0, 1, 2, 3, 0, 1, 2]
+    assert Data.alive == 0
+
+
+@every_strategy
+def test_nothing_is_evaluated_on_clients(make, federation):
+    strategy = make()
+    assert list(strategy.configure_evaluate(1, federation.reference, ConfigRecord(), federation)) == []
+    assert strategy.aggregate_evaluate(1, []) is None
+
+
+@every_strategy
+def test_stateless(make):
+    strategy = make()
+    assert strategy.state() == {}
+    strategy.load_state({})
+    with pytest.raises(
+        AggregationError, match=r"keeps no state, got \['momentum'\]; resume with the strategy"
+    ):
+        strategy.load_state({"momentum": np.zeros(1)})
+
+
+SUMMING = [
+    FedAvg(),
+    Uniform(),
+    InverseLoss(),
+    FedVSR(num_rounds=1),
+    LayerSimilarity(),
+    Scaffold(step_size=1.0),
+    adapted(AdaptiveClipping(strategy=Uniform(), noise_multiplier=0.0, num_sampled_clients=MOST_TERMS + 1)),
+]
+
+
+@pytest.mark.parametrize("strategy", SUMMING, ids=lambda strategy: type(strategy).__name__)
+def test_a_cohort_that_no_sum_can_hold_is_refused_before_the_first_round(strategy):
+    sentence = (
+        r"combines at most 4095 clients in a round, got 4096; set cohort.clients_per_round=4095 or less$"
+    )
+    with pytest.raises(ConfigurationError, match=sentence):
+        strategy.prepare(clients=5000, cohort=MOST_TERMS + 1)
+
+
+@pytest.mark.parametrize("strategy", SUMMING[:-1], ids=lambda strategy: type(strategy).__name__)
+def test_the_largest_cohort_that_a_sum_can_hold_is_taken(strategy):
+    strategy.prepare(clients=5000, cohort=MOST_TERMS)
+
+
+def test_a_median_takes_any_cohort():
+    FedMedian().prepare(clients=5000, cohort=5000)

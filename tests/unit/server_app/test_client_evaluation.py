@@ -1,0 +1,145 @@
+"""Promises: the mean over all clients' clips is exact, and no reply can spoil it."""
+
+import math
+
+import pytest
+import torch
+from flwr.app import Error, Message
+
+from fedvsr_core.components import build
+from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.flower import keys
+from server_app.norms import Norms
+from server_app.records.journal import Journal, read_journal
+from server_app.records.run_dir import RunDir
+from server_app.records.summary import summary
+from server_app.rounds import Rounds
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    """Runs two rounds; returns the journal's lines and the run directory."""
+
+    def go(grid, overrides="evaluation.clients=1 data.held_out_clips=3"):
+        settings = tiny(overrides)
+        directory = RunDir.create(str(tmp_path / "runs"), ["tiny"])
+        held_out = HeldOut(
+            build(settings.data).held_out(),
+            degradation=build(settings.degradation),
+            chunk=settings.evaluation.chunk,
+            device=torch.device("cpu"),
+            protocol=protocol_of(settings),
+        )
+        parts = {"strategy": build(settings.strategy.server, num_rounds=2), "model": build(settings.model)}
+        with Journal(directory.journal) as journal:
+            rounds = Rounds(
+                settings,
+                grid=grid,
+                held_out=held_out,
+                run_dir=directory,
+                journal=journal,
+                norms={"arrays": Norms()},
+                **parts,
+            )
+            rounds.gather()
+            rounds.run(None)
+        return read_journal(directory.journal), directory
+
+    return go
+
+
+def of(lines, phase):
+    return [line for line in lines if line["phase"] == phase]
+
+
+def spoil_scores(grid, change, of_partition=0):
+    """Change what one client replies when it is asked to score."""
+    answer = grid.answer
+
+    def answered(message):
+        reply = answer(message)
+        if message.metadata.message_type == "evaluate" and message.metadata.dst_node_id == 100 + of_partition:
+            return change(message, reply)
+        return reply
+
+    grid.answer = answered
+
+
+@pytest.mark.parametrize("clients", [2, 5])
+def test_the_federations_mean_is_that_of_all_clips_in_one_place(run, federation, clients):
+    lines, _ = run(federation(clients))
+    central, federated = of(lines, "evaluate"), of(lines, "evaluate-clients")
+    assert [line["round"] for line in federated] == [line["round"] for line in central] == [0, 1, 2]
+    for one, other in zip(central, federated, strict=True):
+        for metric in ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb"):
+            assert other[metric] == pytest.approx(one[metric], rel=1e-6)
+            assert other["bicubic"][metric] == pytest.approx(one["bicubic"][metric], rel=1e-12)
+        assert other["clips"] == sum(row["clips"] for row in other["clients"]) == 3
+        assert len(other["clients"]) == min(clients, 3)
+        assert (other["refused"], other["bytes-down"] > 0, other["seconds"] > 0) == ([], True, True)
+        assert other["protocol"] == one["protocol"]
+
+
+@pytest.mark.parametrize(("every", "rounds"), [("null", []), (2, [0, 2]), (5, [0, 2])])
+def test_when_clients_score(run, federation, every, rounds):
+    lines, _ = run(federation(2), f"evaluation.clients={every} data.held_out_clips=2")
+    assert [line["round"] for line in of(lines, "evaluate-clients")] == rounds
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda message, reply: Message(Error(0, "no GPU left"), reply_to=message), "no GPU left"),
+        (lambda message, reply: set_number(reply, "model-psnr-y-sum", math.nan), "must be a finite number"),
+        (lambda message, reply: set_number(reply, "model-psnr-y-sum", 1e12), "its psnr-y of model is 1e"),
+        (lambda message, reply: set_number(reply, "model-psnr-y-count", 99), "counts more clips than its 1"),
+        (
+            lambda message, reply: set_word(reply, keys.CLIENT, "partition-1"),
+            "it says that it is 'partition-1'",
+        ),
+        (lambda message, reply: set_word(reply, keys.CODE, "other"), "it runs other code"),
+        (lambda message, reply: None, "it didn't reply in time"),
+    ],
+    ids=["error", "nan", "huge", "count", "identity", "code", "late"],
+)
+def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, federation, change, reason):
+    grid = federation(2)
+    spoil_scores(grid, change)
+    overrides = "evaluation.clients=1 data.held_out_clips=2 cohort.timeout_s=0.2"
+    if reason == "it didn't reply in time":
+        overrides += " rounds=1"
+    lines, _ = run(grid, overrides)
+    line = of(lines, "evaluate-clients")[0]
+    assert [row["client"] for row in line["clients"]] == ["partition-1"]
+    assert [one["client"] for one in line["refused"]] == ["partition-0"]
+    assert reason in line["refused"][0]["reason"]
+    assert math.isfinite(line["psnr-y"])
+
+
+def test_without_any_clips_the_run_goes_on(run, federation):
+    grid = federation(2)
+    for partition in (0, 1):
+        spoil_scores(grid, lambda message, _: Message(Error(0, "no clips"), reply_to=message), partition)
+    lines, directory = run(grid)
+    assert of(lines, "evaluate-clients")[-1]["psnr-y"] == "nan"
+    assert len(of(lines, "train")) == 2
+    assert "the clients' own held-out video" in summary(lines, directory)
+
+
+def test_the_summary_shows_it_and_what_it_cost(run, federation):
+    lines, directory = run(federation(2))
+    text = summary(lines, directory)
+    assert "## Scores on the clients' own held-out video" in text
+    assert "exact mean over 3 clips of 2 clients" in text
+    assert "Of these, evaluation took" in text
+    assert "Protocol sample (PSNR-Y, SSIM-Y, PSNR-RGB, SSIM-RGB; all frames; border 0;" in text
+
+
+def set_number(reply, key, value):
+    reply.content[keys.METRICS][key] = value
+    return reply
+
+
+def set_word(reply, key, value):
+    reply.content[keys.ABOUT][key] = value
+    return reply
