@@ -23,13 +23,12 @@ class Deadline:
 
     Args:
         settings: The run's configuration.
-        replied: Seconds of earlier sound replies, of a run that is resumed.
     """
 
-    def __init__(self, settings: Settings, replied: Iterable[float] = ()) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings.cohort
         self._first_s = max(FIRST_S, FIRST_STEP_S * settings.training.steps)
-        self._longest_s = max(replied, default=0.0)
+        self._longest_s = 0.0
 
     def limit_s(self, size_bytes: int) -> float:
         """Seconds to wait for the replies to messages of a size."""
@@ -40,10 +39,6 @@ class Deadline:
         return link_s + work_s
 
     def learn(self, rows: Iterable[Line]) -> None:
-        """Take note of the sound replies of a round, from the clients' rows of its line in the journal."""
-        self._longest_s = max([self._longest_s, *replied_in(rows)])
-
-
-def replied_in(rows: Iterable[Line]) -> list[float]:
-    """Seconds from sending to receiving, of clients' rows of the journal; old journals lack them."""
-    return [float(row["reply-seconds"]) for row in rows if "reply-seconds" in row]
+        """Take note of how long sound replies took, from clients' rows of the journal; old ones lack it."""
+        replied = [float(row["reply-seconds"]) for row in rows if "reply-seconds" in row]
+        self._longest_s = max([self._longest_s, *replied])
