@@ -87,7 +87,7 @@ def train(message: Message, context: Context) -> Message:
             memory=ClientState(
                 context.state,
                 state_folder(context.node_config, str(config.get(keys.RUN, "")), client),
-                counted=int(str(config.get(keys.COUNTED, 0))),
+                counted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
             ),
             batches=batches,
             loss=loss,

@@ -12,7 +12,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_state
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import ClientSettings
-from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
+from fedvsr_core.training.late_start import frozen_digest, is_frozen, travelling
 
 
 def received_model(
@@ -43,8 +43,8 @@ def received_model(
             f"the server's arrays must be those that travel in this round, but {_some(wrong)} differ;"
             " let both run the same version"
         )
-    ours = digest_of_the_rest(model, frozen=frozen)
-    if config.get(keys.REST, ours) != ours:
+    ours = frozen_digest(model, frozen=frozen)
+    if config.get(keys.FROZEN_DIGEST, ours) != ours:
         raise CheckpointError(
             "the weights that don't travel aren't the server's; give all sites the same files, and"
             " flow.weights and start.weights with their sha256"

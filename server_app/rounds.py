@@ -19,7 +19,7 @@ from fedvsr_core.flower.records import records_of
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
-from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
+from fedvsr_core.training.late_start import frozen_digest, is_frozen, travelling
 from server_app.checkpoints import TrainingCheckpoint, save_round
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
@@ -148,7 +148,7 @@ class Rounds:
                 {
                     **records_of(message.content, ConfigRecord)[keys.CONFIG],
                     keys.RUN: self._run_dir.identity(),
-                    keys.COUNTED: self._counted.get(names[node], 0),
+                    keys.LAST_ACCEPTED: self._counted.get(names[node], 0),
                 }
             )
             content = RecordDict({**message.content, keys.CONFIG: config})
@@ -164,7 +164,7 @@ class Rounds:
             {
                 keys.SERVER_ROUND: server_round,
                 keys.SETTINGS: self._client_settings,
-                keys.REST: digest_of_the_rest(self._model, frozen=frozen),
+                keys.FROZEN_DIGEST: frozen_digest(self._model, frozen=frozen),
             }
         )
         return to_record(travelling(self._model, frozen=frozen)), config

@@ -48,7 +48,7 @@ def travelling(model: VideoModel, *, frozen: bool) -> dict[str, Tensor]:
     }
 
 
-def digest_of_the_rest(model: VideoModel, *, frozen: bool) -> str:
+def frozen_digest(model: VideoModel, *, frozen: bool) -> str:
     """Hexadecimal digest of what doesn't travel but counts; equal digests mean equal values."""
     sent, digest = travelling(model, frozen=frozen), blake2b(digest_size=16)
     for name, one in model.state_dict().items():

@@ -6,7 +6,7 @@ import torch
 from fedvsr_core.models.basicvsr import BasicVSR
 from fedvsr_core.models.iart import IART
 from fedvsr_core.training.late_start import (
-    digest_of_the_rest,
+    frozen_digest,
     frozen_steps,
     is_frozen,
     optimiser_of,
@@ -68,9 +68,9 @@ def test_what_is_never_used_never_travels():
     ],
 )
 def test_the_digest_is_of_what_does_not_travel(model, changed, frozen, same):
-    before = digest_of_the_rest(model, frozen=frozen)
+    before = frozen_digest(model, frozen=frozen)
     model.state_dict()[changed][0] += 1
-    assert (digest_of_the_rest(model, frozen=frozen) == before) is same
+    assert (frozen_digest(model, frozen=frozen) == before) is same
 
 
 def test_late_parameters_take_steps_of_their_own_size(model):
