@@ -10,9 +10,10 @@ from fedvsr_core.components import build
 from fedvsr_core.errors import CheckpointError, FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_state
+from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import ClientSettings
-from fedvsr_core.training.late_start import frozen_digest, is_frozen, travelling
+from fedvsr_core.training.late_start import is_frozen
 
 
 def received_model(

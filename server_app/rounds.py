@@ -16,10 +16,11 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.records import records_of
+from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
-from fedvsr_core.training.late_start import frozen_digest, is_frozen, travelling
+from fedvsr_core.training.late_start import is_frozen
 from server_app.checkpoints import TrainingCheckpoint, save_round
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
