@@ -52,13 +52,13 @@ class FrameCache:
                 if pixels in self._kept:
                     self._kept.move_to_end(pixels)
                     return self._kept[pixels]
-            found = pixels[ALL]
+            frames = pixels[ALL]
             with self._lock:
-                self._kept[pixels] = found
-                self._size += found.nbytes
+                self._kept[pixels] = frames
+                self._size += frames.nbytes
                 while self._size > self.limit:
                     self._size -= self._kept.popitem(last=False)[1].nbytes
-        return found
+        return frames
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,9 @@ def prepare(
 def _open_store(store: Path, about: Mapping[str, Any]) -> None:
     known = store / STORE
     if known.is_file():
-        if (found := json.loads(known.read_text())) != about:
+        if (earlier := json.loads(known.read_text())) != about:
             raise DataError(
-                f"the clip store '{store}' was prepared as {found}, not as {about}; choose another folder"
+                f"the clip store '{store}' was prepared as {earlier}, not as {about}; choose another folder"
             )
         return
     if store.is_dir() and any(store.iterdir()):
@@ -147,7 +147,7 @@ def _prepare_one(shot: Shot, held_out: bool, number: int, store: Path, how: Prep
         return Prepared(shot.name, problem=str(error))
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    return Prepared(shot.name, [one["size"][0] for one in shots], left_out)
+    return Prepared(shot.name, [facts_of_shot["size"][0] for facts_of_shot in shots], left_out)
 
 
 def _write_shots(shot: Shot, folder: Path, how: Preparation) -> tuple[list[dict[str, Any]], int]:
@@ -174,7 +174,7 @@ def _write_shots(shot: Shot, folder: Path, how: Preparation) -> tuple[list[dict[
         high = Planes(_high(folder, place), len(numbers), shot.height, shot.width)
         low = _write_low(replace(shot, name=name), high, numbers, folder / f"{place}.low.u8", how)
         written.append({"name": name, "size": high.shape[:3], "high": high.path.name, "low": low})
-    return written, shot.frames - sum(one["size"][0] for one in written)
+    return written, shot.frames - sum(facts["size"][0] for facts in written)
 
 
 def _high(folder: Path, place: int) -> Path:

@@ -77,13 +77,13 @@ def site_unit(site: Site, user: str) -> str:
         ConfigurationError: If the server's name can't be resolved here.
     """
     try:
-        found = socket.getaddrinfo(site.host, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(site.host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigurationError(
             f"the server's name '{site.host}' must resolve, as the site may reach only that address, but:"
             f" {error.strerror}; add it to /etc/hosts, or write the address into '{site.path}'"
         ) from error
-    addresses = sorted({str(entry[4][0]) for entry in found})
+    addresses = sorted({str(entry[4][0]) for entry in entries})
     return _unit(
         f"SuperNode of FedVSR, site {site.site}",
         user=user,
@@ -137,4 +137,4 @@ def _words(*words: object) -> str:
 
 
 def _outermost(folders: Sequence[Path]) -> list[Path]:
-    return [one for one in folders if not any(other in one.parents for other in folders)]
+    return [folder for folder in folders if not any(other in folder.parents for other in folders)]

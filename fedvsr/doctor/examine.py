@@ -50,7 +50,7 @@ def examine_site(site: Site) -> Iterator[Finding]:
     yield usable
     way = list(connection(site.host, int(site.server.rpartition(":")[2]), site.ca))
     yield from way
-    if usable.state == "ok" and all(found.state != "problem" for found in way):
+    if usable.state == "ok" and all(finding.state != "problem" for finding in way):
         yield registered(site.server, site.ca, site.key)
 
 
@@ -66,9 +66,9 @@ def examine_server(server: Server) -> Iterator[Finding]:
     yield process("flower-superlink", server.home)
     yield process("flower-superexec", server.home)
     for what, port in (("the SuperLink", server.superlink_port), ("the proxy", server.port)):
-        for found in connection(_LOOPBACK, port, server.authority):
-            if found.state != "ok":
-                yield Finding(found.state, f"{what}: {found.what}", found.remedy)
+        for finding in connection(_LOOPBACK, port, server.authority):
+            if finding.state != "ok":
+                yield Finding(finding.state, f"{what}: {finding.what}", finding.remedy)
                 break
         else:
             yield ok(f"{what} answers at port {port}, with a certificate of the authority")

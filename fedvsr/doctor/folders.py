@@ -45,9 +45,9 @@ def _videos(path: Path, key: str) -> Finding:
         if not isinstance(layout, Layout):
             wrong, count = layout.problems(), len([*layout.train(), *layout.held_out()])
         else:
-            found = list(check_all(layout, quick=True))
-            wrong = [f"clip '{one.name}': {said}" for one in found for said in one.problems]
-            count = len(found)
+            findings = list(check_all(layout, quick=True))
+            wrong = [f"clip '{finding.name}': {text}" for finding in findings for text in finding.problems]
+            count = len(findings)
     except DataError as error:
         return problem(f"{key} '{path}': {error}", closer)
     if wrong:

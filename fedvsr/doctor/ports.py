@@ -62,7 +62,7 @@ def shut(hosts: Iterable[str], port: int) -> Iterator[Finding]:
 def _addresses(host: str) -> set[str]:
     """The addresses of a name as seen here, but for loopback; none if it has none."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except OSError:
         return set()
-    return {one for one in found if not ipaddress.ip_address(one.partition("%")[0]).is_loopback}
+    return {address for address in addresses if not ipaddress.ip_address(address.partition("%")[0]).is_loopback}
