@@ -170,7 +170,9 @@ def _check_low(entry: Entry, folder: Path, finding: Finding, scale: int, quick: 
     _check_images(folder, about_low, quick)
     finding.problems += [f"low-resolution frames: {problem}" for problem in about_low.problems]
     finding.notes += [f"low-resolution frames: {note}" for note in about_low.notes]
-    if finding.height and not any("0 bytes" in text or "can't be read" in text for text in about_low.problems):
+    if finding.height and not any(
+        "0 bytes" in text or "can't be read" in text for text in about_low.problems
+    ):
         try:
             open_low(entry, folder, scale, finding.frames, finding.height, finding.width)
         except DataError as error:

@@ -9,7 +9,7 @@ from fedvsr_core.errors import DataError
 from fedvsr_core.flower.code import digest_of_app
 
 
-def bundles(apps: Path, code: str | None) -> Iterator[Finding]:
+def check_bundles(apps: Path, code: str | None) -> Iterator[Finding]:
     """Whether nothing but reviewed code can run.
 
     Args:

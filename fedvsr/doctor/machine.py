@@ -20,7 +20,7 @@ _SHOWN = ("torch", "flwr")
 NO_INSTALLATION = "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION"
 
 
-def software() -> Iterator[Finding]:
+def check_software() -> Iterator[Finding]:
     """The versions that this process imports, from where, and whether they are those that are asked for."""
     yield ok(f"Python {sys.version.split()[0]} at {sys.executable}")
     try:
@@ -37,13 +37,16 @@ def software() -> Iterator[Finding]:
             yield problem(f"{requirement.name} isn't installed", f"pip install '{requirement}'")
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
-            yield problem(f"{requirement.name} must be {requirement.specifier}, is {installed}", f"pip install '{requirement}'")
+            yield problem(
+                f"{requirement.name} must be {requirement.specifier}, is {installed}",
+                f"pip install '{requirement}'",
+            )
         elif requirement.name in _SHOWN:
             yield ok(f"{requirement.name} {installed} from {_home_of(requirement.name)}")
     yield ok(f"fedvsr {version('fedvsr')}, code {code_digest()} from {code_folders()[0].parent}")
 
 
-def device(name: str = "auto") -> Finding:
+def check_device(name: str = "auto") -> Finding:
     """The device that is asked for, and its free memory.
 
     Args:
@@ -62,7 +65,7 @@ def device(name: str = "auto") -> Finding:
     return ok(f"device {chosen.type}, {torch.get_num_threads()} threads")
 
 
-def memory(needed_mb: int) -> Finding:
+def check_memory(needed_mb: int) -> Finding:
     """Whether decoded video fits into the memory that is free.
 
     Args:
@@ -74,7 +77,7 @@ def memory(needed_mb: int) -> Finding:
     return ok(what) if needed_mb < free_mb else problem(what, remedy)
 
 
-def runtime_installation() -> Finding:
+def check_runtime_installation() -> Finding:
     """Whether whoever submits a run could have packages installed, as this environment says."""
     if os.environ.get(NO_INSTALLATION) == "1":
         return ok("Flower installs no packages at run time")
@@ -84,7 +87,7 @@ def runtime_installation() -> Finding:
     )
 
 
-def process(program: str, home: Path) -> Finding:
+def check_process(program: str, home: Path) -> Finding:
     """Whether a program of Flower runs here, and whether it would install packages.
 
     Args:

@@ -99,7 +99,9 @@ def load_spynet(flow: SpyNet, path: Path, entry: str | None = None) -> str:
     """
     published = read_published(path, entry)
     inner = {
-        name.removeprefix(_SPYNET): tensor for name, tensor in published.state.items() if name.startswith(_SPYNET)
+        name.removeprefix(_SPYNET): tensor
+        for name, tensor in published.state.items()
+        if name.startswith(_SPYNET)
     }
     weights: dict[str, Any] = {"mean": flow.mean, "std": flow.std} | (inner or published.state)
     try:

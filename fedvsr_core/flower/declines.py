@@ -46,7 +46,9 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # torch on a CP
 
 def word_of(error: BaseException) -> str:
     """The word of `REASONS` for an error."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in str(error) for phrase in _OUT_OF_MEMORY):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        phrase in str(error) for phrase in _OUT_OF_MEMORY
+    ):
         return "memory"
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return "memory"
