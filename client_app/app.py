@@ -85,10 +85,10 @@ def train(message: Message, context: Context) -> Message:
         Start(
             server_round=server_round,
             arrays={name: to_arrays(record) for name, record in received.items()},
-            memory=ClientState(
+            client_state=ClientState(
                 context.state,
                 state_folder(context.node_config, str(config.get(keys.RUN, "")), client),
-                counted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
+                last_accepted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
             ),
             batches=batches,
             loss=loss,

@@ -1,4 +1,4 @@
-"""The global model as a client gets it: what travels from the message, the rest from its own machine."""
+"""The global model of a client: sent weights from the message, the others from its own machine."""
 
 from pathlib import Path
 
