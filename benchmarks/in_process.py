@@ -13,10 +13,11 @@ from fedvsr_core.components import build
 from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
+from fedvsr_core.flower.travelling import travelling
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
-from fedvsr_core.training.late_start import is_frozen, travelling
+from fedvsr_core.training.late_start import is_frozen
 from server_app.exchange import restored
 from server_app.strategies.base import RoundStrategy
 

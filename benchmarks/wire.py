@@ -22,7 +22,7 @@ from in_process import federate
 from fedvsr_core.components import build
 from fedvsr_core.flower.arrays import size_bytes, to_record
 from fedvsr_core.flower.differences import to_differences
-from fedvsr_core.training.late_start import travelling
+from fedvsr_core.flower.travelling import travelling
 from server_app.config import compose, options
 
 CLIENTS = 2

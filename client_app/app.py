@@ -26,10 +26,11 @@ from fedvsr_core.flower.arrays import completed, to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.evaluation_report import EvaluationReport
 from fedvsr_core.flower.training_report import TrainingReport
+from fedvsr_core.flower.travelling import travelling
 from fedvsr_core.metrics.average import Mean
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
-from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of, travelling
+from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of
 from fedvsr_core.training.local import train as train_locally
 
 app = ClientApp(mods=[decline_on_error, require_pinned_code])
@@ -84,10 +85,10 @@ def train(message: Message, context: Context) -> Message:
         Start(
             server_round=server_round,
             arrays={name: to_arrays(record) for name, record in received.items()},
-            memory=ClientState(
+            client_state=ClientState(
                 context.state,
                 state_folder(context.node_config, str(config.get(keys.RUN, "")), client),
-                counted=int(str(config.get(keys.COUNTED, 0))),
+                last_accepted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
             ),
             batches=batches,
             loss=loss,

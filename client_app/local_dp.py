@@ -45,7 +45,7 @@ def add_local_noise(message: Message, context: Context, call_next: ClientAppCall
     reply = LocalDpMod(norm, 2 * norm, asked.epsilon, asked.delta)(message, context, call_next)
     if reply.has_error():
         raise ConfigurationError(
-            "differential privacy is for the model alone, and this strategy exchanges more beside it; take"
+            "differential privacy is for the model alone, and this strategy exchanges more than that; take"
             " strategy=fedavg"
         )
     report = TrainingReport.unpack(reply.content)

@@ -1,4 +1,4 @@
-"""The global model as a client gets it: what travels from the message, the rest from its own machine."""
+"""The global model of a client: sent weights from the message, the others from its own machine."""
 
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from fedvsr_core.components import build
 from fedvsr_core.errors import CheckpointError, FederationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_state
+from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import ClientSettings
-from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
+from fedvsr_core.training.late_start import is_frozen
 
 
 def received_model(
@@ -43,8 +44,8 @@ def received_model(
             f"the server's arrays must be those that travel in this round, but {_some(wrong)} differ;"
             " let both run the same version"
         )
-    ours = digest_of_the_rest(model, frozen=frozen)
-    if config.get(keys.REST, ours) != ours:
+    ours = frozen_digest(model, frozen=frozen)
+    if config.get(keys.FROZEN_DIGEST, ours) != ours:
         raise CheckpointError(
             "the weights that don't travel aren't the server's; give all sites the same files, and"
             " flow.weights and start.weights with their sha256"

@@ -18,6 +18,6 @@ def find_ffmpeg(purpose: str) -> str:
     try:
         return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
     except (ImportError, RuntimeError):  # not installed, or without its binary
-        if found := shutil.which("ffmpeg"):
-            return found
+        if program := shutil.which("ffmpeg"):
+            return program
     raise MissingToolError(f"{purpose} needs ffmpeg; install it with: pip install imageio-ffmpeg")

@@ -12,9 +12,10 @@ from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation.held_out import HeldOut
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record
+from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.settings import Settings
-from fedvsr_core.training.late_start import digest_of_the_rest, is_frozen, travelling
+from fedvsr_core.training.late_start import is_frozen
 from server_app.asking import Asking, log_all
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
@@ -159,13 +160,15 @@ class Rounds:
         settings: dict[str, str | int] = {
             keys.SERVER_ROUND: server_round,
             keys.SETTINGS: self._client_settings,
-            keys.REST: digest_of_the_rest(self._state.model, frozen=is_frozen(self._settings, server_round)),
+            keys.FROZEN_DIGEST: frozen_digest(
+                self._state.model, frozen=is_frozen(self._settings, server_round)
+            ),
             keys.RUN: self._run_dir.identity(),
         }
         accepted = self._state.last_accepted
         return {
             node: RecordDict(
-                {**sent, keys.CONFIG: ConfigRecord({**settings, keys.COUNTED: accepted.get(client, 0)})}
+                {**sent, keys.CONFIG: ConfigRecord({**settings, keys.LAST_ACCEPTED: accepted.get(client, 0)})}
             )
             for node, client in clients.items()
         }

@@ -44,14 +44,14 @@ class ControlVariate(Plain):
 
     def begin(self, model: nn.Module, start: Start) -> None:
         """Take both variates; with option 1, go over the batches."""
-        trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
-        own, servers = start.memory.recall(), start.arrays.get(keys.VARIATES, {})
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        own, servers = start.client_state.recall(), start.arrays.get(keys.VARIATES, {})
         self._start, self._count = start, 0
-        self._own = {name: _like(own.get(name), one) for name, one in trained.items()}
+        self._own = {name: _like(own.get(name), parameter) for name, parameter in trained.items()}
         self._correction = {
-            name: _like(servers.get(name), one) - self._own[name] for name, one in trained.items()
+            name: _like(servers.get(name), parameter) - self._own[name] for name, parameter in trained.items()
         }
-        self._sum = {name: torch.zeros_like(one) for name, one in trained.items()}
+        self._sum = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
         if self.option == 1:
             for low, high in start.batches:
                 model.zero_grad(set_to_none=True)
@@ -71,11 +71,11 @@ class ControlVariate(Plain):
     def end(self, model: nn.Module) -> Mapping[str, NamedArrays]:
         """Keep the new variate, and return its change."""
         new = {name: total / max(self._count, 1) for name, total in self._sum.items()}
-        self._start.memory.keep(
-            self._start.server_round, {name: one.cpu().numpy() for name, one in new.items()}
+        self._start.client_state.keep(
+            self._start.server_round, {name: variate.cpu().numpy() for name, variate in new.items()}
         )
-        change = {name: one - self._own[name] for name, one in new.items()}
-        return {keys.VARIATES: {name: one.cpu().numpy() for name, one in change.items()}}
+        change = {name: variate - self._own[name] for name, variate in new.items()}
+        return {keys.VARIATES: {name: difference.cpu().numpy() for name, difference in change.items()}}
 
     @torch.no_grad()
     def _observe(self, model: nn.Module) -> None:
@@ -86,5 +86,5 @@ class ControlVariate(Plain):
 
 
 def _like(array: object, parameter: Tensor) -> Tensor:
-    """An array as a tensor beside a parameter; zeros where there is none."""
+    """An array as a tensor of a parameter's dtype and device; zeros where there is none."""
     return torch.zeros_like(parameter) if array is None else torch.tensor(array).to(parameter)

@@ -17,8 +17,8 @@ class Start:
 
     Attributes:
         server_round: From 1.
-        arrays: The arrays that the server sent beside the model, by the name of their record.
-        memory: What this client keeps between rounds.
+        arrays: The arrays that the server sent in addition to the model, by the name of their record.
+        client_state: What this client keeps between rounds.
         batches: The round's batches, uint8 or float; iterating again gives the same ones.
         loss: The loss of the configuration.
         device: Where the model is.
@@ -27,7 +27,7 @@ class Start:
 
     server_round: int
     arrays: Mapping[str, NamedArrays]
-    memory: ClientState
+    client_state: ClientState
     batches: Iterable[tuple[Tensor, Tensor]]
     loss: LossFunction
     device: torch.device
@@ -41,10 +41,10 @@ class Plain:
     """
 
     def begin(self, model: nn.Module, start: Start) -> None:
-        """Look at the global model before it is trained."""
+        """Prepare for a round; the model has the global weights."""
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """What is trained beside the model; nothing."""
+        """Parameters that are trained in addition to the model's; none."""
         return ()
 
     def loss(self, loss: LossFunction) -> LossFunction:
@@ -55,5 +55,5 @@ class Plain:
         """Leave the gradients as they are."""
 
     def end(self, model: nn.Module) -> Mapping[str, NamedArrays]:
-        """What is returned beside the trained model, by the name of its record; nothing."""
+        """Arrays that are returned in addition to the trained model, by the name of their record; none."""
         return {}

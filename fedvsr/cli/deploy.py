@@ -197,7 +197,7 @@ def start_command(
                 err=True,
             )
         chosen = processes.supernode(Site.of(path), insecure=insecure)
-    typer.echo(f"starting {shlex.join(chosen.words)}", err=True)
+    typer.echo(f"starting {shlex.join(chosen.command)}", err=True)
     chosen.replace()
 
 

@@ -78,106 +78,108 @@ def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Find
 
 def check_entry(entry: Entry, *, scale: int, quick: bool) -> Finding:
     """Look at one clip; arguments as for `check_all`."""
-    found = Finding(entry.name, label=entry.label, held_out=entry.held_out)
+    finding = Finding(entry.name, label=entry.label, held_out=entry.held_out)
     if entry.high.is_file():
-        _check_video(entry, found, quick)
+        _check_video(entry, finding, quick)
     elif not entry.high.is_dir():
-        found.problems.append(f"there is no '{entry.high}'; restore it")
+        finding.problems.append(f"there is no '{entry.high}'; restore it")
     else:
-        _check_folder(entry, found, quick)
+        _check_folder(entry, finding, quick)
         if entry.low is not None:
-            found.low = "given"
-            _check_low(entry, entry.low, found, scale, quick)
-    if found.height:
-        _check_size(found, scale)
-    return found
+            finding.low = "given"
+            _check_low(entry, entry.low, finding, scale, quick)
+    if finding.height:
+        _check_size(finding, scale)
+    return finding
 
 
-def _check_size(found: Finding, scale: int) -> None:
-    size = f"{found.width}x{found.height}"
-    if min(found.height, found.width) < scale:
-        found.problems.append(f"frames of {size} are smaller than {scale}x{scale}; remove the clip")
-    elif found.height % scale or found.width % scale:
-        found.notes.append(
-            f"{size} isn't a multiple of {scale}: {found.height % scale} rows at the bottom and"
-            f" {found.width % scale} columns at the right are cut off"
+def _check_size(finding: Finding, scale: int) -> None:
+    size = f"{finding.width}x{finding.height}"
+    if min(finding.height, finding.width) < scale:
+        finding.problems.append(f"frames of {size} are smaller than {scale}x{scale}; remove the clip")
+    elif finding.height % scale or finding.width % scale:
+        finding.notes.append(
+            f"{size} isn't a multiple of {scale}: {finding.height % scale} rows at the bottom and"
+            f" {finding.width % scale} columns at the right are cut off"
         )
 
 
-def _check_video(entry: Entry, found: Finding, quick: bool) -> None:
+def _check_video(entry: Entry, finding: Finding, quick: bool) -> None:
     try:
         facts = probe(entry.high)
-        found.frames, found.height, found.width, found.fps = (
+        finding.frames, finding.height, finding.width, finding.fps = (
             facts.frames,
             facts.height,
             facts.width,
             facts.fps,
         )
         if turned := orientation(entry.high):
-            found.notes.append(f"marked as turned by {turned} degrees: its frames are read upright")
+            finding.notes.append(f"marked as turned by {turned} degrees: its frames are read upright")
         if quick:
             return
         times = frame_times(entry.high)
     except DataError as error:
-        found.problems.append(f"{error}; re-encode the file or leave it out")
+        finding.problems.append(f"{error}; re-encode the file or leave it out")
         return
-    found.frames = len(times)
+    finding.frames = len(times)
     if not times:
-        found.problems.append("no frame can be decoded; re-encode the file or leave it out")
+        finding.problems.append("no frame can be decoded; re-encode the file or leave it out")
         return
     steps = sorted(after - before for before, after in pairwise(times)) or [0.0]
     claimed_ms = (facts.frames - _HEADERS_MISCOUNT) * 1e3 / (facts.fps or 1e3)
     if len(times) < facts.frames and times[-1] + steps[-1] < claimed_ms:
-        found.problems.append(
+        finding.problems.append(
             f"claims {facts.frames} frames, but only {len(times)} can be decoded; copy it anew, or leave it"
             f" so and the first {len(times)} are used"
         )
     elif len(times) < facts.frames:
-        found.notes.append(f"claims {facts.frames} frames, has {len(times)}: headers often miscount")
+        finding.notes.append(f"claims {facts.frames} frames, has {len(times)}: headers often miscount")
     if steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]):
-        found.notes.append(
+        finding.notes.append(
             f"frame rate varies, {steps[0]:.0f} to {steps[-1]:.0f} ms a frame: frames are taken as coded"
         )
 
 
-def _check_folder(entry: Entry, found: Finding, quick: bool) -> None:
-    files = _check_images(entry.high, found, quick)
-    found.frames = len(files)
+def _check_folder(entry: Entry, finding: Finding, quick: bool) -> None:
+    files = _check_images(entry.high, finding, quick)
+    finding.frames = len(files)
     if not files:
         return
     if entry.frames is not None and len(files) != entry.frames:
-        found.problems.append(
+        finding.problems.append(
             f"has {len(files)} frames, but the published set has {entry.frames}; extract it anew"
         )
     runs = runs_of([file.name for file in files])
     gaps = [f"after '{files[stop - 1].name}'" for _, stop in runs[:-1]]
     if gaps:
-        found.problems.append(
+        finding.problems.append(
             f"numbering jumps {_some(gaps)}; restore the missing frames, or leave it so and the clip is cut"
             " there"
         )
     try:
-        found.height, found.width = image_size(files[0])
+        finding.height, finding.width = image_size(files[0])
     except DataError:
         return  # it is among the problems already
 
 
-def _check_low(entry: Entry, folder: Path, found: Finding, scale: int, quick: bool) -> None:
+def _check_low(entry: Entry, folder: Path, finding: Finding, scale: int, quick: bool) -> None:
     if not folder.is_dir():
-        found.problems.append(f"there are no low-resolution frames '{folder}'; restore them")
+        finding.problems.append(f"there are no low-resolution frames '{folder}'; restore them")
         return
     about_low = Finding(entry.name)
     _check_images(folder, about_low, quick)
-    found.problems += [f"low-resolution frames: {problem}" for problem in about_low.problems]
-    found.notes += [f"low-resolution frames: {note}" for note in about_low.notes]
-    if found.height and not any("0 bytes" in one or "can't be read" in one for one in about_low.problems):
+    finding.problems += [f"low-resolution frames: {problem}" for problem in about_low.problems]
+    finding.notes += [f"low-resolution frames: {note}" for note in about_low.notes]
+    if finding.height and not any(
+        "0 bytes" in text or "can't be read" in text for text in about_low.problems
+    ):
         try:
-            open_low(entry, folder, scale, found.frames, found.height, found.width)
+            open_low(entry, folder, scale, finding.frames, finding.height, finding.width)
         except DataError as error:
-            found.problems.append(str(error))
+            finding.problems.append(str(error))
 
 
-def _check_images(folder: Path, found: Finding, quick: bool) -> list[Path]:
+def _check_images(folder: Path, finding: Finding, quick: bool) -> list[Path]:
     """Look at all images of a folder; returns them in order."""
     others = sorted(
         file.name
@@ -185,11 +187,11 @@ def _check_images(folder: Path, found: Finding, quick: bool) -> list[Path]:
         if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES and not file.name.startswith(".")
     )
     if others:
-        found.notes.append(f"{_some(others)} among the frames is no image and is left out")
+        finding.notes.append(f"{_some(others)} among the frames is no image and is left out")
     try:
         files = image_files(folder)
     except DataError as error:
-        found.problems.append(f"{error}; fill the folder or remove it")
+        finding.problems.append(f"{error}; fill the folder or remove it")
         return []
     empty, broken, deep, sizes = [], [], [], dict[tuple[int, int], list[str]]()
     for file in files:
@@ -206,17 +208,17 @@ def _check_images(folder: Path, found: Finding, quick: bool) -> list[Path]:
         except (DataError, OSError, SyntaxError):  # the last is what PIL says of broken PNGs
             broken.append(file.name)
     if empty:
-        found.problems.append(f"{_some(empty)} has 0 bytes; extract it anew")
+        finding.problems.append(f"{_some(empty)} has 0 bytes; extract it anew")
     if broken:
-        found.problems.append(f"{_some(broken)} can't be read as an image; extract it anew")
+        finding.problems.append(f"{_some(broken)} can't be read as an image; extract it anew")
     if deep:
-        found.notes.append(
+        finding.notes.append(
             f"{_some(deep)} has 16 bits, which are reduced to 8; convert it for another rounding"
         )
     if len(sizes) > 1:
         usual = max(sizes, key=lambda size: len(sizes[size]))
         odd = [name for size, names in sizes.items() if size != usual for name in names]
-        found.problems.append(
+        finding.problems.append(
             f"frames must have one size, {usual[1]}x{usual[0]} as most, but {_some(odd)} has another;"
             " replace or remove it"
         )

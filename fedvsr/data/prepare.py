@@ -77,7 +77,7 @@ def prepare(
         shots: Clips, each with whether it is held out; the store keeps those apart.
         store: Folder of the store; made if it is missing.
         how: How clips are prepared.
-        workers: Processes that work side by side.
+        workers: Number of parallel processes.
 
     Yields:
         What became of each clip, as soon as it is done.
@@ -89,10 +89,10 @@ def prepare(
     _open_store(store, about)
     tasks = [(shot, held_out, number, store, how) for number, (shot, held_out) in enumerate(shots)]
     if workers == 1:
-        yield from (_prepare_one(*task) for task in tasks)
+        yield from (_prepare_clip(*task) for task in tasks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures: list[Future[Prepared]] = [pool.submit(_prepare_one, *task) for task in tasks]
+        futures: list[Future[Prepared]] = [pool.submit(_prepare_clip, *task) for task in tasks]
         try:
             for done in as_completed(futures):
                 yield done.result()
@@ -103,9 +103,9 @@ def prepare(
 def _open_store(store: Path, about: Mapping[str, Any]) -> None:
     known = store / STORE
     if known.is_file():
-        if (found := json.loads(known.read_text())) != about:
+        if (earlier := json.loads(known.read_text())) != about:
             raise DataError(
-                f"the clip store '{store}' was prepared as {found}, not as {about}; choose another folder"
+                f"the clip store '{store}' was prepared as {earlier}, not as {about}; choose another folder"
             )
         return
     if store.is_dir() and any(store.iterdir()):
@@ -114,21 +114,21 @@ def _open_store(store: Path, about: Mapping[str, Any]) -> None:
     write_atomically(known, json.dumps(about).encode())
 
 
-def _prepare_one(shot: Shot, held_out: bool, number: int, store: Path, how: Preparation) -> Prepared:
+def _prepare_clip(shot: Shot, held_out: bool, number: int, store: Path, how: Preparation) -> Prepared:
     """Prepare one clip in a folder of its own, and move that into the store."""
     folder = quote(shot.name, safe=" ()[],")
-    print_of_it = _fingerprint(shot, how)
-    home, workshop = store / folder, store / f".{folder}.{os.getpid()}.part"
-    if (home / CLIP).is_file():
-        known = json.loads((home / CLIP).read_text())
-        if known["fingerprint"] == print_of_it and known["held-out"] == held_out:
+    fingerprint = _fingerprint(shot, how)
+    destination, temporary = store / folder, store / f".{folder}.{os.getpid()}.part"
+    if (destination / CLIP).is_file():
+        known = json.loads((destination / CLIP).read_text())
+        if known["fingerprint"] == fingerprint and known["held-out"] == held_out:
             if known["number"] != number:  # the order of the source has changed
-                write_atomically(home / CLIP, json.dumps({**known, "number": number}).encode())
+                write_atomically(destination / CLIP, json.dumps({**known, "number": number}).encode())
             sizes = [facts["size"][0] for facts in known["shots"]]
             return Prepared(shot.name, sizes, known["left-out"], fresh=False)
     try:
-        workshop.mkdir()
-        shots, left_out = _write_shots(shot, workshop, how)
+        temporary.mkdir()
+        shots, left_out = _write_shots(shot, temporary, how)
         facts = {
             "number": number,
             "folder": folder,
@@ -136,18 +136,18 @@ def _prepare_one(shot: Shot, held_out: bool, number: int, store: Path, how: Prep
             "label": shot.label,
             "low-is-given": shot.low is not None and shot.low_by is None,
             "left-out": left_out,
-            "fingerprint": print_of_it,
+            "fingerprint": fingerprint,
             "shots": shots,
         }
-        (workshop / CLIP).write_text(json.dumps(facts))
-        if home.exists():
-            shutil.rmtree(home)
-        workshop.rename(home)
+        (temporary / CLIP).write_text(json.dumps(facts))
+        if destination.exists():
+            shutil.rmtree(destination)
+        temporary.rename(destination)
     except DataError as error:
         return Prepared(shot.name, problem=str(error))
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-    return Prepared(shot.name, [one["size"][0] for one in shots], left_out)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Prepared(shot.name, [stored["size"][0] for stored in shots], left_out)
 
 
 def _write_shots(shot: Shot, folder: Path, how: Preparation) -> tuple[list[dict[str, Any]], int]:
@@ -174,7 +174,7 @@ def _write_shots(shot: Shot, folder: Path, how: Preparation) -> tuple[list[dict[
         high = Planes(_high(folder, place), len(numbers), shot.height, shot.width)
         low = _write_low(replace(shot, name=name), high, numbers, folder / f"{place}.low.u8", how)
         written.append({"name": name, "size": high.shape[:3], "high": high.path.name, "low": low})
-    return written, shot.frames - sum(one["size"][0] for one in written)
+    return written, shot.frames - sum(facts["size"][0] for facts in written)
 
 
 def _high(folder: Path, place: int) -> Path:

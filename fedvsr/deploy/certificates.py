@@ -38,7 +38,7 @@ def make_authority(key: Path, certificate: Path) -> bool:
     """
     if key.exists():
         return False
-    private, name = ec.generate_private_key(ec.SECP256R1()), _name("FedVSR federation CA")
+    private_key, name = ec.generate_private_key(ec.SECP256R1()), _name("FedVSR federation CA")
     signs = x509.KeyUsage(
         key_cert_sign=True,
         crl_sign=True,
@@ -51,13 +51,13 @@ def make_authority(key: Path, certificate: Path) -> bool:
         decipher_only=False,
     )
     made = (
-        _builder(name, name, private.public_key(), AUTHORITY_DAYS)
+        _builder(name, name, private_key.public_key(), AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(signs, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
-        .sign(private, hashes.SHA256())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()), critical=False)
+        .sign(private_key, hashes.SHA256())
     )
-    _write_key(key, private)
+    _write_key(key, private_key)
     write_once(certificate, made.public_bytes(Encoding.PEM), secret=False)
     return True
 
@@ -71,22 +71,22 @@ def issue(key: Path, certificate: Path, *, authority: tuple[Path, Path], hosts: 
         authority: Private key and certificate of the authority.
         hosts: DNS names and IP addresses under which sites reach the server; `LOOPBACK` is added.
     """
-    private, (signing_key, signer) = _load_key(key), (authority[0], read_certificate(authority[1]))
-    if private is None:
-        private = ec.generate_private_key(ec.SECP256R1())
-        _write_key(key, private)
-    signing = _load_key(signing_key)
-    if signing is None:
+    private_key, (signing_key, signer) = _load_key(key), (authority[0], read_certificate(authority[1]))
+    if private_key is None:
+        private_key = ec.generate_private_key(ec.SECP256R1())
+        _write_key(key, private_key)
+    signing_private_key = _load_key(signing_key)
+    if signing_private_key is None:
         raise ConfigurationError(f"'{signing_key}' must sign the certificate, but is missing; bring it back")
     names = [_alternative(host) for host in dict.fromkeys((*hosts, *LOOPBACK))]
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key())
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_private_key.public_key())
     made = (
-        _builder(_name(hosts[0]), signer.subject, private.public_key(), SERVER_DAYS)
+        _builder(_name(hosts[0]), signer.subject, private_key.public_key(), SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
-        .sign(signing, hashes.SHA256())
+        .sign(signing_private_key, hashes.SHA256())
     )
     write_atomically(certificate, made.public_bytes(Encoding.PEM))
 

@@ -27,12 +27,12 @@ class Process:
     """What it takes to start a process.
 
     Attributes:
-        words: The program and its arguments.
-        environment: What it finds in its environment, beside what is there.
+        command: The program and its arguments.
+        environment: What it finds in its environment, in addition to what is there.
         folder: Where it starts.
     """
 
-    words: tuple[str, ...]
+    command: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
 
@@ -40,12 +40,12 @@ class Process:
         """Become this process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         os.chdir(self.folder)
-        os.execvpe(self.words[0], self.words, {**os.environ, **self.environment})
+        os.execvpe(self.command[0], self.command, {**os.environ, **self.environment})
 
 
 def superlink(server: Server) -> Process:
     """The SuperLink: on loopback, with a database to survive a restart, authentication and isolation."""
-    words = (
+    command = (
         *("flower-superlink", "--host", "127.0.0.1", "--port", str(server.superlink_port)),
         *("--database", str(server.database)),
         *("--ssl-ca-certfile", str(server.authority), "--ssl-certfile", str(server.certificate)),
@@ -54,17 +54,17 @@ def superlink(server: Server) -> Process:
         *("--isolation", "process", "--superexec-auth-secret-file", str(server.secret)),
         "--disable-runtime-dependency-installation",
     )
-    return _flower(words, server.home)
+    return _flower(command, server.home)
 
 
 def superexec(server: Server) -> Process:
     """What starts the ServerApp of each run, apart from the SuperLink, so that it survives its restart."""
-    words = (
+    command = (
         *("flower-superexec", "--runtime-api-address", server.superlink_address),
         *("--root-certificates", str(server.authority)),
         *("--superexec-auth-secret-file", str(server.secret)),
     )
-    return _flower(words, server.home, FEDVSR_RUNS=str(server.runs))
+    return _flower(command, server.home, FEDVSR_RUNS=str(server.runs))
 
 
 def proxy(server: Server) -> Process:
@@ -77,8 +77,8 @@ def proxy(server: Server) -> Process:
     if program is None:
         raise MissingToolError("the proxy needs nginx; install it with 'apt-get install nginx-light'")
     folder = server.folder / "proxy"
-    words = (program, "-e", "stderr", "-p", str(folder), "-c", str(server.proxy_configuration))
-    return Process(words, {}, folder)
+    command = (program, "-e", "stderr", "-p", str(folder), "-c", str(server.proxy_configuration))
+    return Process(command, {}, folder)
 
 
 def supernode(site: Site, *, insecure: bool = False) -> Process:
@@ -103,22 +103,22 @@ def supernode(site: Site, *, insecure: bool = False) -> Process:
             f"'{site.path}' must name 'ca' and 'key'; without encryption and authentication, everyone on the"
             " way can read and change what is sent: '--insecure' is for a try-out on one machine"
         )
-    told = " ".join(
+    node_config = " ".join(
         f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in site.node_config().items()
     )
-    words = (
+    command = (
         *("flower-supernode", "--superlink", site.server, *trust),
-        *("--host", "127.0.0.1", "--port", str(site.port), "--node-config", told),
+        *("--host", "127.0.0.1", "--port", str(site.port), "--node-config", node_config),
     )
-    return _flower(words, site.home)
+    return _flower(command, site.home)
 
 
 SERVER_PROCESSES = {"superlink": superlink, "superexec": superexec, "proxy": proxy}
 """By the names that ``fedvsr deploy start`` and the units call them."""
 
 
-def _flower(words: tuple[str, ...], home: Path, **more: str) -> Process:
+def _flower(command: tuple[str, ...], home: Path, **more: str) -> Process:
     programs = Path(sys.executable).parent  # Flower's programs start each other by PATH
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**QUIET, "FLWR_HOME": str(home), "PATH": path, **more}
-    return Process((str(programs / words[0]), *words[1:]), environment, home)
+    return Process((str(programs / command[0]), *command[1:]), environment, home)

@@ -101,12 +101,12 @@ class Site(TomlSettings):
 
     def readable(self) -> list[Path]:
         """The folders that the SuperNode may read and not write."""
-        pinned = self.apps if self.code else None  # so nothing but what was installed there can run
-        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir, pinned) if path]
+        bundles = self.apps if self.code else None  # so nothing but what was installed there can run
+        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir, bundles) if path]
 
     def node_config(self) -> dict[str, str | int | float]:
-        """What the ClientApp is told, by the keys of `fedvsr_core.flower.keys`."""
-        told = {
+        """What the ClientApp gets as node configuration, by the keys of `fedvsr_core.flower.keys`."""
+        values = {
             "site": self.site,
             "data-dir": self.data_dir,
             "held-out-dir": self.held_out_dir,
@@ -122,7 +122,7 @@ class Site(TomlSettings):
         }
         return {
             key: value if isinstance(value, int | float) else str(value)
-            for key, value in told.items()
+            for key, value in values.items()
             if value is not None
         }
 

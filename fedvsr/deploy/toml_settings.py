@@ -62,15 +62,15 @@ class TomlSettings(BaseModel):
         except ValueError as error:
             raise ConfigurationError(f"'{path}' must be a TOML file, but: {error}") from error
         keys = cls.keys()
-        found = [f"'{key}' is no key of this file{nearest(key, keys)}" for key in plain if key not in keys]
+        problems = [f"'{key}' is no key of this file{nearest(key, keys)}" for key in plain if key not in keys]
         known = {key: value for key, value in plain.items() if key in keys}
         known["folder"] = str(path.resolve().parent)
         try:
             settings = cls.model_validate_json(json.dumps(known, default=str), strict=True)
         except ValidationError as error:
-            found += [_sentence(problem) for problem in error.errors()]
-        if found:
-            raise ConfigurationError(f"'{path}': {'; '.join(found)}")
+            problems += [_sentence(problem) for problem in error.errors()]
+        if problems:
+            raise ConfigurationError(f"'{path}': {'; '.join(problems)}")
         return settings
 
 

@@ -42,12 +42,12 @@ def server_units(server: Server, user: str) -> dict[str, str]:
         server: Its settings.
         user: Whom the processes run as.
     """
-    what = {
+    descriptions = {
         "superlink": "SuperLink of FedVSR, on loopback",
         "superexec": "ServerApps of FedVSR",
         "proxy": "nginx before the SuperLink of FedVSR, Fleet API only",
     }
-    within = {
+    restrictions = {
         # They talk to each other, and the proxy to the sites as well. Runs may fetch weights and test videos.
         "superlink": ("IPAddressDeny=any", "IPAddressAllow=localhost", "PrivateDevices=yes"),
         "superexec": (),  # the ServerApp may score the model on a GPU
@@ -60,9 +60,9 @@ def server_units(server: Server, user: str) -> dict[str, str]:
             start=("start", str(server.folder), name),
             writable=[server.folder],
             readable=[],
-            more=within[name],
+            more=restrictions[name],
         )
-        for name, description in what.items()
+        for name, description in descriptions.items()
     }
 
 
@@ -77,13 +77,13 @@ def site_unit(site: Site, user: str) -> str:
         ConfigurationError: If the server's name can't be resolved here.
     """
     try:
-        found = socket.getaddrinfo(site.host, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(site.host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigurationError(
             f"the server's name '{site.host}' must resolve, as the site may reach only that address, but:"
             f" {error.strerror}; add it to /etc/hosts, or write the address into '{site.path}'"
         ) from error
-    addresses = sorted({str(entry[4][0]) for entry in found})
+    addresses = sorted({str(entry[4][0]) for entry in entries})
     return _unit(
         f"SuperNode of FedVSR, site {site.site}",
         user=user,
@@ -115,7 +115,7 @@ def _unit(
         "",
         "[Service]",
         f"User={user}",
-        f"ExecStart={_words(program, 'deploy', *start)}",
+        f"ExecStart={_quoted(program, 'deploy', *start)}",
         *(f"Environment={name}={value}" for name, value in QUIET.items()),
         "Restart=always",
         "RestartSec=5",
@@ -123,8 +123,8 @@ def _unit(
         "",
         *_HARDENED,
         *more,
-        f"BindReadOnlyPaths={_words(*python, *readable)}",
-        f"BindPaths={_words(*_outermost(writable))}",
+        f"BindReadOnlyPaths={_quoted(*python, *readable)}",
+        f"BindPaths={_quoted(*_outermost(writable))}",
         "",
         "[Install]",
         "WantedBy=multi-user.target",
@@ -132,9 +132,9 @@ def _unit(
     return "\n".join(lines) + "\n"
 
 
-def _words(*words: object) -> str:
-    return " ".join(f'"{word}"' if " " in str(word) else str(word) for word in words)
+def _quoted(*parts: object) -> str:
+    return " ".join(f'"{word}"' if " " in str(word) else str(word) for word in parts)
 
 
 def _outermost(folders: Sequence[Path]) -> list[Path]:
-    return [one for one in folders if not any(other in one.parents for other in folders)]
+    return [folder for folder in folders if not any(other in folder.parents for other in folders)]

@@ -9,7 +9,7 @@ from fedvsr_core.errors import DataError
 from fedvsr_core.flower.code import digest_of_app
 
 
-def bundles(apps: Path, code: str | None) -> Iterator[Finding]:
+def check_bundles(apps: Path, code: str | None) -> Iterator[Finding]:
     """Whether nothing but reviewed code can run.
 
     Args:
@@ -22,14 +22,14 @@ def bundles(apps: Path, code: str | None) -> Iterator[Finding]:
             "review a bundle and pin its 'code' in site.toml, see docs/privacy.md",
         )
         return
-    found = {folder.name: _digest(folder) for folder in sorted(apps.glob("*")) if folder.is_dir()}
-    if code not in found.values():
+    installed = {folder.name: _digest(folder) for folder in sorted(apps.glob("*")) if folder.is_dir()}
+    if code not in installed.values():
         yield problem(
             f"'{apps}' has no bundle of the pinned code {code}", "fedvsr deploy install SITE BUNDLE"
         )
-    if others := [name for name, digest in found.items() if digest != code]:
+    if others := [name for name, digest in installed.items() if digest != code]:
         yield problem(f"'{apps}' has other code than the pinned {code}: {', '.join(others)}", "remove it")
-    elif found:
+    elif installed:
         yield ok(f"'{apps}' has the pinned code {code} and no other")
     if os.access(apps, os.W_OK):
         yield warning(

@@ -1,4 +1,4 @@
-"""The way to the server: port, certificate and clock, seen in one request that asks for nothing."""
+"""The connection to the server: port, certificate and clock, checked in one request that asks for nothing."""
 
 import socket
 import ssl
@@ -30,8 +30,8 @@ _REMEDIES = {
 """By OpenSSL's number for why it doesn't accept a certificate."""
 
 
-def connection(host: str, port: int, authority: Path) -> Iterator[Finding]:
-    """Look at the way to a server; what depends on something that fails isn't looked at.
+def check_connection(host: str, port: int, authority: Path) -> Iterator[Finding]:
+    """Check the connection to a server; after a failure, what depends on it isn't checked.
 
     Args:
         host: Name or address, as the SuperNode uses it.
@@ -56,10 +56,10 @@ def connection(host: str, port: int, authority: Path) -> Iterator[Finding]:
     server = HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
     try:
         server.connect()
-        yield from _certificate(server, where)
+        yield from _check_certificate(server, where)
         server.request("GET", "/")
         asked = time.time()
-        yield clock(server.getresponse().headers["Date"], (asked + time.time()) / 2)
+        yield check_clock(server.getresponse().headers["Date"], (asked + time.time()) / 2)
     except ssl.SSLCertVerificationError as error:
         remedy = _REMEDIES.get(error.verify_code, "ask the server's operator")
         yield problem(f"the certificate of {where} isn't accepted: {error.verify_message}", remedy)
@@ -70,13 +70,13 @@ def connection(host: str, port: int, authority: Path) -> Iterator[Finding]:
         server.close()
 
 
-def _certificate(server: HTTPSConnection, where: str) -> Iterator[Finding]:
+def _check_certificate(server: HTTPSConnection, where: str) -> Iterator[Finding]:
     shown = load_der_x509_certificate(server.sock.getpeercert(binary_form=True) or b"")
     yield ok(f"the certificate of {where} is signed by the authority, for {', '.join(hosts_of(shown))}")
-    yield lifetime(f"the certificate of {where}", days_left(shown))
+    yield check_lifetime(f"the certificate of {where}", days_left(shown))
 
 
-def lifetime(whose: str, days: float) -> Finding:
+def check_lifetime(whose: str, days: float) -> Finding:
     """How long a certificate still holds.
 
     Args:
@@ -90,7 +90,7 @@ def lifetime(whose: str, days: float) -> Finding:
     return ok(f"{whose} is valid for {days:.0f} days")
 
 
-def clock(date: str | None, now: float) -> Finding:
+def check_clock(date: str | None, now: float) -> Finding:
     """How this machine's clock differs from the server's.
 
     Args:

@@ -6,13 +6,19 @@ from pathlib import Path
 from fedvsr.deploy.certificates import days_left, hosts_of, read_certificate
 from fedvsr.deploy.server import Server
 from fedvsr.deploy.site import Site
-from fedvsr.doctor.bundles import bundles
-from fedvsr.doctor.connection import connection, lifetime
+from fedvsr.doctor.bundles import check_bundles
+from fedvsr.doctor.connection import check_connection, check_lifetime
 from fedvsr.doctor.finding import Finding, ok, problem
-from fedvsr.doctor.folders import data_folder, own_folder
-from fedvsr.doctor.machine import device, memory, process, runtime_installation, software
-from fedvsr.doctor.node_key import node_key, private_file, registered
-from fedvsr.doctor.ports import gate, shut
+from fedvsr.doctor.folders import check_data_folder, check_writable_folder
+from fedvsr.doctor.machine import (
+    check_device,
+    check_memory,
+    check_process,
+    check_runtime_installation,
+    check_software,
+)
+from fedvsr.doctor.node_key import check_node_key, check_private_file, check_registration
+from fedvsr.doctor.ports import check_port_is_closed, check_proxy
 from fedvsr_core.errors import ConfigurationError
 
 _LOOPBACK = "127.0.0.1"
@@ -20,61 +26,61 @@ _LOOPBACK = "127.0.0.1"
 
 def examine_machine() -> Iterator[Finding]:
     """This machine, whatever it is for."""
-    yield from software()
-    yield device()
-    yield runtime_installation()
+    yield from check_software()
+    yield check_device()
+    yield check_runtime_installation()
 
 
 def examine_site(site: Site) -> Iterator[Finding]:
-    """A site, and its way to the server."""
-    yield from software()
-    yield device(site.device)
-    yield memory(site.memory_mb)
-    yield from data_folder(site.data_dir)
+    """A site, and its connection to the server."""
+    yield from check_software()
+    yield check_device(site.device)
+    yield check_memory(site.memory_mb)
+    yield from check_data_folder(site.data_dir)
     if site.held_out_dir:
-        yield from data_folder(site.held_out_dir, "held-out-dir")
+        yield from check_data_folder(site.held_out_dir, "held-out-dir")
     if site.weights_dir and not site.weights_dir.is_dir():
         yield problem(f"weights-dir '{site.weights_dir}' isn't a folder", "name one, or take the line out")
-    yield own_folder(site.memory_dir, "memory-dir")
-    yield own_folder(site.home, "home")
-    yield process("flower-supernode", site.home)
-    yield from bundles(site.apps, site.code)
+    yield check_writable_folder(site.memory_dir, "memory-dir")
+    yield check_writable_folder(site.home, "home")
+    yield check_process("flower-supernode", site.home)
+    yield from check_bundles(site.apps, site.code)
     if site.ca is None or site.key is None:
         yield problem(
             f"'{site.path}' names no 'ca' or no 'key': neither encryption nor authentication",
             "get ca.crt from the server's operator, and run 'fedvsr deploy site' on this folder",
         )
         return
-    yield private_file(site.key)
-    usable = node_key(site.key)
+    yield check_private_file(site.key)
+    usable = check_node_key(site.key)
     yield usable
-    way = list(connection(site.host, int(site.server.rpartition(":")[2]), site.ca))
-    yield from way
-    if usable.state == "ok" and all(found.state != "problem" for found in way):
-        yield registered(site.server, site.ca, site.key)
+    findings = list(check_connection(site.host, int(site.server.rpartition(":")[2]), site.ca))
+    yield from findings
+    if usable.state == "ok" and all(finding.state != "problem" for finding in findings):
+        yield check_registration(site.server, site.ca, site.key)
 
 
 def examine_server(server: Server) -> Iterator[Finding]:
     """The server: its secrets, its certificate, and what can be reached from where."""
-    yield from software()
-    yield device()
+    yield from check_software()
+    yield check_device()
     for secret in (server.authority_key, server.key, server.secret):
-        yield private_file(secret)
-    yield from _certificates(server)
-    yield own_folder(server.runs, "folder of runs")
-    yield own_folder(server.home, "home")
-    yield process("flower-superlink", server.home)
-    yield process("flower-superexec", server.home)
+        yield check_private_file(secret)
+    yield from _check_certificates(server)
+    yield check_writable_folder(server.runs, "folder of runs")
+    yield check_writable_folder(server.home, "home")
+    yield check_process("flower-superlink", server.home)
+    yield check_process("flower-superexec", server.home)
     for what, port in (("the SuperLink", server.superlink_port), ("the proxy", server.port)):
-        for found in connection(_LOOPBACK, port, server.authority):
-            if found.state != "ok":
-                yield Finding(found.state, f"{what}: {found.what}", found.remedy)
+        for finding in check_connection(_LOOPBACK, port, server.authority):
+            if finding.state != "ok":
+                yield Finding(finding.state, f"{what}: {finding.what}", finding.remedy)
                 break
         else:
             yield ok(f"{what} answers at port {port}, with a certificate of the authority")
             if port == server.port:
-                yield gate(_LOOPBACK, port, server.authority)
-    yield from shut(server.hosts, server.superlink_port)
+                yield check_proxy(_LOOPBACK, port, server.authority)
+    yield from check_port_is_closed(server.hosts, server.superlink_port)
 
 
 def examine(path: Path | None) -> Iterator[Finding]:
@@ -97,15 +103,15 @@ def examine(path: Path | None) -> Iterator[Finding]:
     )
 
 
-def _certificates(server: Server) -> Iterator[Finding]:
+def _check_certificates(server: Server) -> Iterator[Finding]:
     renew = f"fedvsr deploy renew '{server.folder}'"
     try:
         authority, own = read_certificate(server.authority), read_certificate(server.certificate)
     except ConfigurationError as error:
         yield problem(str(error), f"bring it back, or make it with 'fedvsr deploy server {server.folder}'")
         return
-    yield lifetime("the authority's certificate", days_left(authority))
-    yield lifetime("the server's certificate", days_left(own))
+    yield check_lifetime("the authority's certificate", days_left(authority))
+    yield check_lifetime("the server's certificate", days_left(own))
     if missing := sorted(set(server.hosts) - set(hosts_of(own))):
         yield problem(f"the server's certificate lacks {', '.join(missing)} of server.toml", renew)
     else:

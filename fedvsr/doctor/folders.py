@@ -16,14 +16,14 @@ _SCALE = 4
 _LEAST_FREE_GB = 1.0
 
 
-def data_folder(path: Path, key: str = "data-dir") -> Iterator[Finding]:
+def check_data_folder(path: Path, key: str = "data-dir") -> Iterator[Finding]:
     """What a folder of videos holds, by the headers of its files, and whether anyone here could change it.
 
     Args:
         path: The folder, or a clip store.
         key: What the node's configuration calls it.
     """
-    yield _videos(path, key)
+    yield _check_videos(path, key)
     if path.is_dir() and os.access(path, os.W_OK):
         yield warning(
             f"{key} '{path}' can be written to by '{getpass.getuser()}'",
@@ -32,7 +32,7 @@ def data_folder(path: Path, key: str = "data-dir") -> Iterator[Finding]:
         )
 
 
-def _videos(path: Path, key: str) -> Finding:
+def _check_videos(path: Path, key: str) -> Finding:
     closer = f"look closer with 'fedvsr data check {path}'"
     if not path.is_dir():
         return problem(f"{key} '{path}' isn't a folder", "name the folder of videos, or mount it")
@@ -45,9 +45,9 @@ def _videos(path: Path, key: str) -> Finding:
         if not isinstance(layout, Layout):
             wrong, count = layout.problems(), len([*layout.train(), *layout.held_out()])
         else:
-            found = list(check_all(layout, quick=True))
-            wrong = [f"clip '{one.name}': {said}" for one in found for said in one.problems]
-            count = len(found)
+            findings = list(check_all(layout, quick=True))
+            wrong = [f"clip '{finding.name}': {text}" for finding in findings for text in finding.problems]
+            count = len(findings)
     except DataError as error:
         return problem(f"{key} '{path}': {error}", closer)
     if wrong:
@@ -55,7 +55,7 @@ def _videos(path: Path, key: str) -> Finding:
     return ok(f"{key} '{path}': {count} clips of {layout.title}, sound by their headers")
 
 
-def own_folder(path: Path, key: str) -> Finding:
+def check_writable_folder(path: Path, key: str) -> Finding:
     """A folder that the node writes to, or would make.
 
     Args:

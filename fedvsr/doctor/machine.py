@@ -20,7 +20,7 @@ _SHOWN = ("torch", "flwr")
 NO_INSTALLATION = "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION"
 
 
-def software() -> Iterator[Finding]:
+def check_software() -> Iterator[Finding]:
     """The versions that this process imports, from where, and whether they are those that are asked for."""
     yield ok(f"Python {sys.version.split()[0]} at {sys.executable}")
     try:
@@ -28,22 +28,25 @@ def software() -> Iterator[Finding]:
     except PackageNotFoundError:
         yield problem("fedvsr isn't installed here, only imported", "install it with 'pip install .'")
         return
-    for one in required:
-        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+    for requirement in required:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = version(one.name)
+            installed = version(requirement.name)
         except PackageNotFoundError:
-            yield problem(f"{one.name} isn't installed", f"pip install '{one}'")
+            yield problem(f"{requirement.name} isn't installed", f"pip install '{requirement}'")
             continue
-        if not one.specifier.contains(found, prereleases=True):
-            yield problem(f"{one.name} must be {one.specifier}, is {found}", f"pip install '{one}'")
-        elif one.name in _SHOWN:
-            yield ok(f"{one.name} {found} from {_home_of(one.name)}")
+        if not requirement.specifier.contains(installed, prereleases=True):
+            yield problem(
+                f"{requirement.name} must be {requirement.specifier}, is {installed}",
+                f"pip install '{requirement}'",
+            )
+        elif requirement.name in _SHOWN:
+            yield ok(f"{requirement.name} {installed} from {_home_of(requirement.name)}")
     yield ok(f"fedvsr {version('fedvsr')}, code {code_digest()} from {code_folders()[0].parent}")
 
 
-def device(name: str = "auto") -> Finding:
+def check_device(name: str = "auto") -> Finding:
     """The device that is asked for, and its free memory.
 
     Args:
@@ -62,7 +65,7 @@ def device(name: str = "auto") -> Finding:
     return ok(f"device {chosen.type}, {torch.get_num_threads()} threads")
 
 
-def memory(needed_mb: int) -> Finding:
+def check_memory(needed_mb: int) -> Finding:
     """Whether decoded video fits into the memory that is free.
 
     Args:
@@ -74,7 +77,7 @@ def memory(needed_mb: int) -> Finding:
     return ok(what) if needed_mb < free_mb else problem(what, remedy)
 
 
-def runtime_installation() -> Finding:
+def check_runtime_installation() -> Finding:
     """Whether whoever submits a run could have packages installed, as this environment says."""
     if os.environ.get(NO_INSTALLATION) == "1":
         return ok("Flower installs no packages at run time")
@@ -84,21 +87,21 @@ def runtime_installation() -> Finding:
     )
 
 
-def process(program: str, home: Path) -> Finding:
+def check_process(program: str, home: Path) -> Finding:
     """Whether a program of Flower runs here, and whether it would install packages.
 
     Args:
         program: Its name, such as ``flower-supernode``.
         home: ``FLWR_HOME`` that it was started with.
     """
-    for one in psutil.process_iter(["cmdline", "environ"]):
-        environment = one.info["environ"] or {}
-        named = any(Path(word).name == program for word in one.info["cmdline"] or ())
+    for running in psutil.process_iter(["cmdline", "environ"]):
+        environment = running.info["environ"] or {}
+        named = any(Path(word).name == program for word in running.info["cmdline"] or ())
         if named and environment.get("FLWR_HOME") == str(home):
             if environment.get(NO_INSTALLATION) == "1":
-                return ok(f"{program} runs (process {one.pid}), and installs no packages at run time")
+                return ok(f"{program} runs (process {running.pid}), and installs no packages at run time")
             return problem(
-                f"{program} (process {one.pid}) would install whatever packages a run asks for",
+                f"{program} (process {running.pid}) would install whatever packages a run asks for",
                 "stop it, and start it with 'fedvsr deploy start' or its unit",
             )
     return warning(

@@ -13,7 +13,7 @@ from fedvsr_core.errors import FederationError
 _MAKE = "make a new one with 'ssh-keygen -t ecdsa -b 384 -N \"\" -f KEY', and register its public half"
 
 
-def private_file(path: Path) -> Finding:
+def check_private_file(path: Path) -> Finding:
     """Whether a secret can be read here, and by nobody else.
 
     Args:
@@ -30,7 +30,7 @@ def private_file(path: Path) -> Finding:
     return ok(f"'{path}' can be read by its owner only")
 
 
-def node_key(path: Path) -> Finding:
+def check_node_key(path: Path) -> Finding:
     """Whether Flower can sign with a key.
 
     Args:
@@ -49,7 +49,7 @@ def node_key(path: Path) -> Finding:
     return ok(f"'{path}' is an ECDSA key ({key.curve.name})")
 
 
-def registered(server: str, authority: Path, key: Path) -> Finding:
+def check_registration(server: str, authority: Path, key: Path) -> Finding:
     """Whether the server knows a key; no node goes online for that.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the server lets through: sites may fetch work and nothing else."""
+"""Which of the server's ports and paths can be reached: sites may fetch work and nothing else."""
 
 import ipaddress
 import socket
@@ -10,11 +10,11 @@ from pathlib import Path
 from fedvsr.doctor.finding import Finding, ok, problem
 
 TIMEOUT_S = 5
-_MUST_BE_SHUT = ("/v1/control/list-runs", "/v1/runtime/pull-messages")
+_FORBIDDEN_PATHS = ("/v1/control/list-runs", "/v1/runtime/pull-messages")
 
 
-def gate(host: str, port: int, authority: Path) -> Finding:
-    """Whether the port that sites reach refuses the APIs through which anyone could run code.
+def check_proxy(host: str, port: int, authority: Path) -> Finding:
+    """Check that the proxy refuses the APIs through which anyone could run code.
 
     Args:
         host: Name or address of the proxy.
@@ -24,7 +24,7 @@ def gate(host: str, port: int, authority: Path) -> Finding:
     open_paths = []
     try:
         context = ssl.create_default_context(cafile=authority)
-        for path in _MUST_BE_SHUT:
+        for path in _FORBIDDEN_PATHS:
             server = HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
             server.request("POST", path)
             if server.getresponse().status != FORBIDDEN:
@@ -35,13 +35,13 @@ def gate(host: str, port: int, authority: Path) -> Finding:
     if open_paths:
         return problem(
             f"{host}:{port} passes on {' and '.join(open_paths)}: whoever reaches it can run code everywhere",
-            "shut that port; let sites reach the proxy of 'fedvsr deploy server' and nothing else",
+            "close that port; let sites reach the proxy of 'fedvsr deploy server' and nothing else",
         )
     return ok(f"{host}:{port} passes on what sites need, and neither control nor runtime")
 
 
-def shut(hosts: Iterable[str], port: int) -> Iterator[Finding]:
-    """Whether a port of this machine is closed under the addresses by which others know it.
+def check_port_is_closed(hosts: Iterable[str], port: int) -> Iterator[Finding]:
+    """Check that a port of this machine is closed at the addresses that others reach it by.
 
     Args:
         hosts: Names and addresses.
@@ -51,7 +51,7 @@ def shut(hosts: Iterable[str], port: int) -> Iterator[Finding]:
         try:
             socket.create_connection((address, port), TIMEOUT_S).close()
         except OSError:
-            yield ok(f"the SuperLink's port {port} is shut at {address}")
+            yield ok(f"the SuperLink's port {port} is closed at {address}")
         else:
             yield problem(
                 f"the SuperLink's port {port} is open at {address}: who reaches it can run code everywhere",
@@ -62,7 +62,9 @@ def shut(hosts: Iterable[str], port: int) -> Iterator[Finding]:
 def _addresses(host: str) -> set[str]:
     """The addresses of a name as seen here, but for loopback; none if it has none."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except OSError:
         return set()
-    return {one for one in found if not ipaddress.ip_address(one.partition("%")[0]).is_loopback}
+    return {
+        address for address in addresses if not ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    }

@@ -31,18 +31,22 @@ def is_registered(server: str, authority: Path, key: Path) -> bool:
     Raises:
         FederationError: If the answer is neither yes nor no.
     """
-    private = load_ssh_private_key(key.read_bytes(), password=None)
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise FederationError(f"'{key}' must be an ECDSA key, is {type(private).__name__}; make a new one")
-    public = private.public_key()
-    signed = NodeAuthHttpInterceptor(private, public)
+    private_key = load_ssh_private_key(key.read_bytes(), password=None)
+    if not isinstance(private_key, ec.EllipticCurvePrivateKey):
+        raise FederationError(
+            f"'{key}' must be an ECDSA key, is {type(private_key).__name__}; make a new one"
+        )
+    public_half = private_key.public_key()
+    signed = NodeAuthHttpInterceptor(private_key, public_half)
     version = RuntimeVersionHttpInterceptor(component_name="SuperNode")
     with FleetHttpClient.from_server_address(
         server, insecure=False, root_certificates=authority.read_bytes(), interceptors=[version, signed]
     ) as client:
         try:
             client.ActivateNode(
-                ActivateNodeRequest(public_key=public_key_to_bytes(public), heartbeat_interval=_NO_INTERVAL)
+                ActivateNodeRequest(
+                    public_key=public_key_to_bytes(public_half), heartbeat_interval=_NO_INTERVAL
+                )
             )
         except httpx.HTTPStatusError as error:
             said = FlowerError.from_json(error.response.text)

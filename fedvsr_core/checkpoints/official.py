@@ -52,11 +52,11 @@ def read_published(path: Path, entry: str | None = None) -> Published:
     """
     content = _load(path)
     if entry is None:
-        entry = next((one for one in ENTRIES if isinstance(content.get(one), Mapping)), "")
+        entry = next((name for name in ENTRIES if isinstance(content.get(name), Mapping)), "")
     elif not isinstance(content.get(entry), Mapping):
         raise CheckpointError(f"'{path}' has no entry '{entry}'; there are: {_names(content)}")
     weights = content[entry] if entry else content
-    others = [name for name, one in weights.items() if not isinstance(one, Tensor)]
+    others = [name for name, weight in weights.items() if not isinstance(weight, Tensor)]
     if others or not weights:
         raise CheckpointError(
             f"'{path}' must hold tensors by name, or have them under {', '.join(ENTRIES)};"
@@ -89,7 +89,7 @@ def adopt(
 def _load(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
-            return {name: one for name, one in load_file(path).items() if not name.startswith(EXTRA)}
+            return {name: tensor for name, tensor in load_file(path).items() if not name.startswith(EXTRA)}
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"no file of weights at '{path}': {error.strerror or error}") from error
@@ -108,12 +108,12 @@ def _load(path: Path) -> dict[str, Any]:
 def _without_prefixes(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     bare = _renamed(weights, lambda name: name.removeprefix(_PARALLEL))
     if any(name.startswith(_GENERATOR) for name in bare):
-        bare = {name: one for name, one in bare.items() if not name.startswith(_OF_THE_TRAINING)}
+        bare = {name: tensor for name, tensor in bare.items() if not name.startswith(_OF_THE_TRAINING)}
     return _renamed(bare, lambda name: name.removeprefix(_GENERATOR).removeprefix(_PARALLEL))
 
 
 def _renamed(weights: Mapping[str, Tensor], rename: Callable[[str], str]) -> dict[str, Tensor]:
-    renamed = {rename(name): one for name, one in weights.items()}
+    renamed = {rename(name): tensor for name, tensor in weights.items()}
     if len(renamed) < len(weights):
         twice = [name for name in weights if rename(name) != name and rename(name) in weights]
         raise CheckpointError(f"the file has some weights twice: {', '.join(twice)} by another name too")

@@ -99,7 +99,9 @@ def load_spynet(flow: SpyNet, path: Path, entry: str | None = None) -> str:
     """
     published = read_published(path, entry)
     inner = {
-        name.removeprefix(_SPYNET): one for name, one in published.state.items() if name.startswith(_SPYNET)
+        name.removeprefix(_SPYNET): tensor
+        for name, tensor in published.state.items()
+        if name.startswith(_SPYNET)
     }
     weights: dict[str, Any] = {"mean": flow.mean, "std": flow.std} | (inner or published.state)
     try:
@@ -119,6 +121,6 @@ def sha256_of(path: Path) -> str:
 
 
 def _checked(path: Path, sha256: str | None) -> Path:
-    if sha256 is not None and (found := sha256_of(path)) != sha256.lower():
-        raise CheckpointError(f"'{path}' must have the sha256 {sha256}, got {found}; it is another file")
+    if sha256 is not None and (digest := sha256_of(path)) != sha256.lower():
+        raise CheckpointError(f"'{path}' must have the sha256 {sha256}, got {digest}; it is another file")
     return path

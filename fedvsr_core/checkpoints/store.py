@@ -155,9 +155,9 @@ def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, shown: 
         "unexpected": [name for name in state if name not in own],
         "of another shape": shapes,
     }
-    found = [f"{_some(names, shown)} {what}" for what, names in problems.items() if names]
-    if found:
-        raise CheckpointError(f"the weights must fit the model, but there are {'; '.join(found)}")
+    mismatches = [f"{_some(names, shown)} {what}" for what, names in problems.items() if names]
+    if mismatches:
+        raise CheckpointError(f"the weights must fit the model, but there are {'; '.join(mismatches)}")
 
 
 def _some(names: Collection[str], shown: int | None) -> str:

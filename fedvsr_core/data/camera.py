@@ -255,12 +255,12 @@ def _with_noise(frames: Frames, place: Place, seed: int) -> list[tuple[Frames, n
     """Each frame with its normal noise, cut from that of the whole frame."""
     rows = slice(place.top, place.top + frames.shape[1])
     columns = slice(place.left, place.left + frames.shape[2])
-    found = []
+    pairs = []
     for number, frame in enumerate(frames, start=place.first):
         rng = np.random.default_rng((seed, number))
         noise = rng.standard_normal((place.height, place.width, 3), np.float32)
-        found.append((frame, noise[rows, columns]))
-    return found
+        pairs.append((frame, noise[rows, columns]))
+    return pairs
 
 
 def _scaled(place: Place, scale: int) -> Place:

@@ -40,15 +40,15 @@ class Cut:
     box: Box
 
     def __hash__(self) -> int:
-        return hash((self.pixels, *((one.start, one.stop) for one in self.box)))  # slices have none
+        return hash((self.pixels, *((side.start, side.stop) for side in self.box)))  # slices have none
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(T, H, W, 3)."""
-        return (*(one.stop - one.start for one in self.box), 3)
+        return (*(side.stop - side.start for side in self.box), 3)
 
     def __getitem__(self, box: Box, /) -> Frames:
-        inner = [one.indices(size) for one, size in zip(box, self.shape[:3], strict=True)]
+        inner = [side.indices(size) for side, size in zip(box, self.shape[:3], strict=True)]
         frames, rows, columns = (
             slice(outer.start + start, outer.start + stop)
             for outer, (start, stop, _) in zip(self.box, inner, strict=True)

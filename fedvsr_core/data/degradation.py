@@ -83,7 +83,7 @@ class MadeLow:
         rows, inner_rows = self._around(box[1], height, reach)
         columns, inner_columns = self._around(box[2], width, reach)
         scale = self.degradation.scale
-        high_rows, high_columns = (slice(one.start * scale, one.stop * scale) for one in (rows, columns))
+        high_rows, high_columns = (slice(side.start * scale, side.stop * scale) for side in (rows, columns))
         high = self.high[first:stop, high_rows, high_columns]
         place = Place(self.clip, first, rows.start, columns.start, height, width)
         return self.degradation(high, place)[:, inner_rows, inner_columns]

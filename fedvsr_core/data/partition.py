@@ -122,7 +122,8 @@ class ByLabel:
         parts: Parts = []
         for group, deal in zip(groups, np.array_split(np.arange(num_clients), len(groups)), strict=True):
             parts += [
-                [group[place] for place in one] for one in np.array_split(np.arange(len(group)), len(deal))
+                [group[place] for place in piece]
+                for piece in np.array_split(np.arange(len(group)), len(deal))
             ]
         return _full(parts, "take fewer clients or more clips of each label")
 

@@ -96,7 +96,7 @@ class Shot:
         if low is not None:
             scale = self.height // low.shape[1]
             frames, *sides = box
-            rows, columns = (slice(one.start // scale, one.stop // scale) for one in sides)
+            rows, columns = (slice(side.start // scale, side.stop // scale) for side in sides)
             low = Cut(low, (frames, rows, columns))
         return replace(self, name=name, high=Cut(self.high, box), low=low)
 

@@ -86,15 +86,15 @@ class ClipStore:
 
     def problems(self) -> list[str]:
         """What is wrong with the files of its shots; raises DataError if they can't even be listed."""
-        found = []
+        problems = []
         for shot in (*self.train(), *self.held_out()):
             for pixels in (shot.high, shot.low):
                 try:
                     if pixels is not None:
                         pixels[0:1, 0:1, 0:1]
                 except DataError as error:
-                    found.append(f"clip '{shot.name}': {error}")
-        return found
+                    problems.append(f"clip '{shot.name}': {error}")
+        return problems
 
     def _shots(self, *, held_out: bool) -> list[Shot]:
         about = _read(self.folder / STORE)

@@ -76,7 +76,7 @@ class Texture:
         phase = rng.uniform(0, 2 * np.pi, _WAVES)
         colour = rng.normal(size=(_WAVES, 3)) * np.geomspace(1, 0.2, _WAVES)[:, None]
         velocity = rng.uniform(-2, 2, 2)  # pixels a frame
-        times, rows, columns = (range(size)[one] for one, size in zip(box, self.shape[:3], strict=True))
+        times, rows, columns = (range(size)[side] for side, size in zip(box, self.shape[:3], strict=True))
         grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)  # (H, W, 2)
         clip = np.empty((len(times), len(rows), len(columns), 3), np.uint8)
         for frame, time in zip(clip, times, strict=True):

@@ -41,12 +41,14 @@ _KINDS = (
     (FederationError, "state"),
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_NO_ROOM = ("can't allocate memory", "not enough memory")  # torch on a CPU
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # torch on a CPU
 
 
 def word_of(error: BaseException) -> str:
     """The word of `REASONS` for an error."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(one in str(error) for one in _NO_ROOM):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        phrase in str(error) for phrase in _OUT_OF_MEMORY
+    ):
         return "memory"
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return "memory"

@@ -11,8 +11,8 @@ VARIATES = "control-variates"
 SERVER_ROUND = "server-round"
 SETTINGS = "settings"
 RUN = "run"
-COUNTED = "counted-round"
-REST = "rest"
+LAST_ACCEPTED = "last-accepted-round"
+FROZEN_DIGEST = "frozen-digest"
 
 # Entries of the MetricRecord that a client returns: numbers, the same for every client.
 NUM_EXAMPLES = "num-examples"

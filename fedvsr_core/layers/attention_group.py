@@ -138,12 +138,12 @@ class ResidualGroup(nn.Module):
 
 def _padding(size: Size3, window: Size3) -> list[int]:
     """What `F.pad` adds at the end of columns, rows and frames, to multiples of the window."""
-    rest = [-long % wide for long, wide in zip(size, window, strict=True)]
-    return [0, 0, 0, rest[2], 0, rest[1], 0, rest[0]]
+    missing = [-long % wide for long, wide in zip(size, window, strict=True)]
+    return [0, 0, 0, missing[2], 0, missing[1], 0, missing[0]]
 
 
-def _run(again: bool, function: Callable[..., Tensor], *inputs: object) -> Tensor:
-    if again and torch.is_grad_enabled():
-        found: Tensor = checkpoint(function, *inputs, use_reentrant=False)
-        return found
+def _run(checkpointed: bool, function: Callable[..., Tensor], *inputs: object) -> Tensor:
+    if checkpointed and torch.is_grad_enabled():
+        output: Tensor = checkpoint(function, *inputs, use_reentrant=False)
+        return output
     return function(*inputs)

@@ -48,8 +48,8 @@ class SecondOrderDeformAlign(nn.Module):
         Returns:
             The aligned feature, (N, C, H, W).
         """
-        found = self.conv_offset(torch.cat([condition, flow_1, flow_2], dim=1))
-        residue, mask = found.split([_OFFSETS, _TAPS * _GROUPS], dim=1)
+        predicted = self.conv_offset(torch.cat([condition, flow_1, flow_2], dim=1))
+        residue, mask = predicted.split([_OFFSETS, _TAPS * _GROUPS], dim=1)
         flows = torch.cat(
             [flow.flip(1).repeat(1, _OFFSETS // 4, 1, 1) for flow in (flow_1, flow_2)], dim=1
         )  # (v, u) for each tap, as the convolution takes them

@@ -67,10 +67,10 @@ def deformable_attention(
     precise = torch.promote_types(query.dtype, torch.float32)
     grid = _grid(offsets.to(precise), groups, kernel, frames)
     scaled = query.to(precise).flatten(0, 1) * (channels // heads) ** -0.5
-    found: Tensor = _Attention.apply(
+    attended: Tensor = _Attention.apply(
         scaled.unflatten(1, (heads, -1)).flatten(3), key_value.to(precise), grid, chunk
     )
-    return found.view(query.shape)
+    return attended.view(query.shape)
 
 
 def _grid(offsets: Tensor, groups: int, kernel: tuple[int, int], frames: int) -> Tensor:
@@ -151,12 +151,12 @@ class _Attention(torch.autograd.Function):
 def _chunks(key_value: Tensor, grid: Tensor, chunk: int) -> list[tuple[Tensor, Tensor]]:
     """For m = 0 .. T-1, the frames that each frame looks at, and some taps at a time."""
     groups = grid.shape[2] // key_value.shape[:2].numel()
-    found = []
+    chunks = []
     for turn, all_taps in enumerate(grid):
         turned = key_value.roll(-turn, dims=1).flatten(0, 1)
         source = turned.reshape(-1, turned.shape[1] // groups, *turned.shape[2:])
-        found += [(source, taps) for taps in all_taps.split(chunk)]
-    return found
+        chunks += [(source, taps) for taps in all_taps.split(chunk)]
+    return chunks
 
 
 def _sampled(source: Tensor, taps: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:

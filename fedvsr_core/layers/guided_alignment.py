@@ -61,8 +61,8 @@ class GuidedAlignment(nn.Module):
             displacement of all samples, 2 of (B, 2, 2, H, W).
         """
         guides = [flow.movedim(2, -1) for flow in flows]  # (B, 2, H, W, 2)
-        found = self.conv_offset(torch.cat([query, *warped, *guides], dim=-1)).to(guides[0].dtype)
-        learned = self.reach * torch.tanh(found.unflatten(-1, (_FRAMES, -1, 2)))  # frame, tap, (y, x)
+        predicted = self.conv_offset(torch.cat([query, *warped, *guides], dim=-1)).to(guides[0].dtype)
+        learned = self.reach * torch.tanh(predicted.unflatten(-1, (_FRAMES, -1, 2)))  # frame, tap, (y, x)
         offsets = learned + torch.stack(guides, dim=-2).flip(-1).unsqueeze(-2)
         updated = offsets.mean(-2).flip(-1)  # (B, 2, H, W, frame, xy)
         key_value = torch.cat([self.proj_k["1"](key), self.proj_v["1"](value)], dim=-1)

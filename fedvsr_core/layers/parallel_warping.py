@@ -68,11 +68,11 @@ class ParallelWarping(nn.Module):
             Features (B, T, C, H, W). Neighbours behind the end of the clip are zero, with zero flow; the last
             frame, which has none, gets zeros.
         """
-        found, current, shape = [], x[:, :-1].flatten(0, 1), x[:, :-1].shape
+        pairs, current, shape = [], x[:, :-1].flatten(0, 1), x[:, :-1].shape
         for distance, flow in enumerate(flows, start=1):
             neighbour = _ended(x[:, distance:], distance - 1).flatten(0, 1)  # (B * (T - 1), C, H, W)
-            found.append((neighbour, _ended(flow, distance - 1).flatten(0, 1)))
-        aligned = self.align([neighbour for neighbour, _ in found], current, [flow for _, flow in found])
+            pairs.append((neighbour, _ended(flow, distance - 1).flatten(0, 1)))
+        aligned = self.align([neighbour for neighbour, _ in pairs], current, [flow for _, flow in pairs])
         return _ended(aligned.view(shape), 1)
 
     def align(self, neighbours: Sequence[Tensor], current: Tensor, flows: Sequence[Tensor]) -> Tensor:
@@ -87,8 +87,8 @@ class ParallelWarping(nn.Module):
             Features (N, C, H, W); each neighbour fills an equal share of the channels.
         """
         warped = [flow_warp(neighbour, flow) for neighbour, flow in zip(neighbours, flows, strict=True)]
-        found = self.conv_offset(torch.cat([*warped, current, *flows], dim=1))
-        offsets, logits = found.split([2 * _TAPS * self.groups, _TAPS * self.groups], dim=1)
+        predicted = self.conv_offset(torch.cat([*warped, current, *flows], dim=1))
+        offsets, logits = predicted.split([2 * _TAPS * self.groups, _TAPS * self.groups], dim=1)
         each = _TAPS * self.groups // self.neighbours  # displacements (y, x) of one neighbour
         guides = torch.cat([flow.flip(1).repeat(1, each, 1, 1) for flow in flows], dim=1)
         precise = (

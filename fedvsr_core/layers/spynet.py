@@ -78,14 +78,14 @@ class SpyNet(nn.Module):
         height, width = reference.shape[-2:]
         stretched = (height + -height % _MULTIPLE, width + -width % _MULTIPLE)
         flows = self.pyramid(_resize(reference, stretched), _resize(supporting, stretched))
-        found = []
+        resized = []
         for level in levels:
             shrink = 2 ** (FINEST - level)
             size = (height // shrink, width // shrink)
             before = (stretched[0] // shrink, stretched[1] // shrink)
             ratio = flows[level].new_tensor([size[1] / before[1], size[0] / before[0]]).view(1, 2, 1, 1)
-            found.append(_resize(flows[level], size) * ratio)
-        return found
+            resized.append(_resize(flows[level], size) * ratio)
+        return resized
 
     def pyramid(self, reference: Tensor, supporting: Tensor) -> list[Tensor]:
         """The flow after each level, coarsest first, of images whose sizes are multiples of 32."""
@@ -131,7 +131,7 @@ def rename_official(name: str) -> str:
     """BasicSR's name of a weight that mmagic names otherwise: its convolution i stands at position 2 i."""
     return re.sub(
         r"(basic_module\.\d+\.basic_module)\.(\d+)\.conv\.",
-        lambda found: f"{found[1]}.{2 * int(found[2])}.",
+        lambda match: f"{match[1]}.{2 * int(match[2])}.",
         name,
     )
 

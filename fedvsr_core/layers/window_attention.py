@@ -90,10 +90,10 @@ class WindowAttention(nn.Module):
         return torch.cat(pieces)
 
     def _looked(self, x: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
-        found = self._attend(self.qkv_self(x), bias, mask)
+        attended = self._attend(self.qkv_self(x), bias, mask)
         if self.mutual:
-            found = torch.cat([self._mutual(x, mask), found], dim=-1)
-        y: Tensor = self.proj(found)
+            attended = torch.cat([self._mutual(x, mask), attended], dim=-1)
+        y: Tensor = self.proj(attended)
         return y
 
     def _mutual(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -126,8 +126,8 @@ class WindowAttention(nn.Module):
             )
         if added is not None:
             added = added.to(query.dtype)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=self.scale)
-        return found.reshape(groups, self.heads, tokens, -1).transpose(1, 2).flatten(2)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=self.scale)
+        return attended.reshape(groups, self.heads, tokens, -1).transpose(1, 2).flatten(2)
 
     def _bias(self, tokens: int) -> Tensor:
         """The learned bias of each pair of tokens, (heads, n, n); kept while no gradient is needed."""
@@ -149,4 +149,4 @@ class WindowAttention(nn.Module):
 
 def _divisor(number: int, most: int) -> int:
     """The largest divisor up to a limit."""
-    return next(one for one in range(max(1, min(number, most)), 0, -1) if not number % one)
+    return next(divisor for divisor in range(max(1, min(number, most)), 0, -1) if not number % divisor)

@@ -319,15 +319,15 @@ def _guides(flows: Tensor) -> list[list[Tensor]]:
     Returns:
         For each clip but the first, flows to the frames (0, 1) and (1, 0) of the one before, (B, 2, 2, H, W).
     """
-    found = []
+    guides = []
     for start in range(0, flows.shape[1] - 2, _CLIP):
         from_0_to_1, from_1_to_2, from_2_to_3 = flows[:, start : start + 3].unbind(1)
         from_0_to_2 = from_1_to_2 + flow_warp(from_0_to_1, from_1_to_2)
         from_1_to_3 = from_2_to_3 + flow_warp(from_1_to_2, from_2_to_3)
         from_0_to_3 = from_2_to_3 + flow_warp(from_0_to_2, from_2_to_3)
         straight, crossed = (from_0_to_2, from_1_to_3), (from_1_to_2, from_0_to_3)
-        found.append([torch.stack(straight, dim=1), torch.stack(crossed, dim=1)])
-    return found
+        guides.append([torch.stack(straight, dim=1), torch.stack(crossed, dim=1)])
+    return guides
 
 
 def _warped(x: Tensor, flow: Tensor) -> Tensor:

@@ -216,12 +216,12 @@ class VRT(VideoTransformer):
         batch, frames = images.shape[:2]
         earlier, later = images[:, :-1].flatten(0, 1), images[:, 1:].flatten(0, 1)
         levels = [FINEST - halvings for halvings in range(4)]
-        found = []
+        directions = []
         for reference, supporting in ((earlier, later), (later, earlier)):
             steps = self.spynet.at_levels(reference, supporting, levels)
             steps = [flow.unflatten(0, (batch, frames - 1)) for flow in steps]
-            found.append([steps])
-        towards, away = found
+            directions.append([steps])
+        towards, away = directions
         for distance in range(1, self.pa_frames // 2):
             count = frames - 1 - distance
             towards.append(

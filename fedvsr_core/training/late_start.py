@@ -1,14 +1,8 @@
-"""Pretrained parameters that start to learn later than the others, counted in steps over all rounds.
-
-Server and clients both call these functions, and so agree on what travels in a round: parameters that learn
-in it, and floating-point buffers that may change. What stays is the same everywhere from the start: each
-client makes it itself, of the seed or of the files of weights, and compares its digest with the server's.
-"""
+"""Pretrained parameters that start to learn later than the others, counted in steps over all rounds."""
 
 from collections.abc import Iterable
-from hashlib import blake2b
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from fedvsr_core.components import build
@@ -35,29 +29,6 @@ def is_frozen(settings: Settings | ClientSettings, server_round: int) -> bool:
     return frozen_steps(settings, server_round) == settings.training.steps
 
 
-def travelling(model: VideoModel, *, frozen: bool) -> dict[str, Tensor]:
-    """What is sent, trained and aggregated: a part of the state dict.
-
-    Args:
-        model: The network.
-        frozen: Whether its late parameters stay as they are.
-    """
-    stay = model.unused_parameters | model.constants | set(model.late_parameters() if frozen else ())
-    return {
-        name: one for name, one in model.state_dict().items() if name not in stay and one.is_floating_point()
-    }
-
-
-def digest_of_the_rest(model: VideoModel, *, frozen: bool) -> str:
-    """Hexadecimal digest of what doesn't travel but counts; equal digests mean equal values."""
-    sent, digest = travelling(model, frozen=frozen), blake2b(digest_size=16)
-    for name, one in model.state_dict().items():
-        if name not in sent and name not in model.unused_parameters:
-            digest.update(name.encode())
-            digest.update(one.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def optimiser_of(model: VideoModel, settings: ClientSettings, more: Iterable[nn.Parameter] = ()) -> Optimizer:
     """The optimiser of all parameters, with ``flow.step_size`` times the step size for the late ones.
 
@@ -67,7 +38,7 @@ def optimiser_of(model: VideoModel, settings: ClientSettings, more: Iterable[nn.
         more: Parameters of the objective.
     """
     late = set(model.late_parameters())
-    others = [one for name, one in model.named_parameters() if name not in late] + list(more)
+    others = [parameter for name, parameter in model.named_parameters() if name not in late] + list(more)
     groups = [{"params": others}, {"params": [model.get_parameter(name) for name in sorted(late)]}]
     optimiser: Optimizer = build(settings.optimiser, params=groups if late else others)
     if late:

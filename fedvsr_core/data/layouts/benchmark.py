@@ -40,13 +40,13 @@ class Benchmark(Layout):
             DataError: If there are none, or one that is known to belong to the set is missing.
         """
         truth = next((self.folder / name for name in TRUTHS if (self.folder / name).is_dir()), None)
-        found = [entry for clip in folders_in(truth or self.folder) if (entry := self._entry(clip, truth))]
-        names = {entry.name for entry in found}
+        entries = [entry for clip in folders_in(truth or self.folder) if (entry := self._entry(clip, truth))]
+        names = {entry.name for entry in entries}
         if missing := sorted(set(self.clips or {}) - names):
             raise DataError(f"expected the clips {', '.join(missing)} in '{self.folder}', found none of them")
-        if not found:
+        if not entries:
             raise DataError(f"expected folders of frames in '{self.folder}', found none")
-        return [entry for entry in found if self.clips is None or entry.name in self.clips]
+        return [entry for entry in entries if self.clips is None or entry.name in self.clips]
 
     def _entry(self, clip: Path, truth: Path | None) -> Entry | None:
         high, low = clip, None

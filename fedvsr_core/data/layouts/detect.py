@@ -46,8 +46,8 @@ class Split:
         """The clips to score on; raises as `train`."""
         if self.held_out_folder is None:
             return self.to_train.held_out()
-        found = detect(self.held_out_folder, scale=self.scale, max_frames=self.max_frames)
-        return found.held_out() or found.train()
+        dataset = detect(self.held_out_folder, scale=self.scale, max_frames=self.max_frames)
+        return dataset.held_out() or dataset.train()
 
 
 class Folders:
@@ -94,8 +94,8 @@ class Folders:
 
 def _check_apart(folder: Path, held_out: Path) -> None:
     """Refuse folders that overlap: they are searched with all folders under them."""
-    one, other = (path.expanduser().resolve() for path in (folder, held_out))
-    if one.is_relative_to(other) or other.is_relative_to(one):
+    first, second = (path.expanduser().resolve() for path in (folder, held_out))
+    if first.is_relative_to(second) or second.is_relative_to(first):
         raise DataError(
             f"the held-out folder must lie apart from the folder to train on, got '{held_out}' and"
             f" '{folder}'; move one of them, so that nobody trains on what is scored"

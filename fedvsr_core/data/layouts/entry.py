@@ -91,7 +91,7 @@ def runs_of(names: Sequence[str]) -> list[tuple[int, int]]:
     Returns:
         First and stop of each run; one run if some name has no number, or the numbers repeat.
     """
-    numbers = [int(found[-1]) for name in names if (found := re.findall(r"[0-9]+", Path(name).stem))]
+    numbers = [int(digits[-1]) for name in names if (digits := re.findall(r"[0-9]+", Path(name).stem))]
     steps = [after - before for before, after in pairwise(numbers)]
     if len(numbers) < len(names) or not steps or min(steps) < 1:
         return [(0, len(names))]

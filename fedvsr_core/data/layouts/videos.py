@@ -33,10 +33,10 @@ class Videos(Layout):
         Raises:
             DataError: If the folder is missing or holds no video.
         """
-        found = find_videos(self.folder)
-        if not found:
+        paths = find_videos(self.folder)
+        if not paths:
             raise DataError(f"expected video files or folders of frames under '{self.folder}', found none")
-        return [Entry(self._name(path), path) for path in found]
+        return [Entry(self._name(path), path) for path in paths]
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix() if path != self.folder else self.folder.name
@@ -50,11 +50,11 @@ def find_videos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder of videos at '{folder}'")
-    found = []
+    paths = []
     for here, _, files in os.walk(folder):
         suffixes = {name: Path(name).suffix.lower() for name in files if not name.startswith(".")}
         videos = [Path(here, name) for name, suffix in suffixes.items() if suffix in VIDEO_SUFFIXES]
         if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images beside videos are posters
             videos = [Path(here)]
-        found += videos
-    return sorted(found, key=lambda path: natural_key(str(path)))
+        paths += videos
+    return sorted(paths, key=lambda path: natural_key(str(path)))

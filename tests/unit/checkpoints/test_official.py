@@ -13,7 +13,7 @@ WEIGHTS = {"first.weight": torch.ones(2, 3), "first.bias": torch.zeros(2)}
 
 
 def prefixed(prefix, weights=WEIGHTS):
-    return {prefix + name: one for name, one in weights.items()}
+    return {prefix + name: tensor for name, tensor in weights.items()}
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def test_sums_of_a_client(settings, context):
 
 def test_a_sites_own_folder(settings, context, site):
     held_out = {"data_dir": str(site / "train"), "held_out_dir": str(site / "held-out"), "site": "north"}
-    found = ask(settings, context(**held_out))
-    assert (found.client, found.clips, found.frames) == ("north", 2, 8)
+    report = ask(settings, context(**held_out))
+    assert (report.client, report.clips, report.frames) == ("north", 2, 8)
     without = ask(settings, context(data_dir=str(site / "train"), site="north"))
     assert without.clips == 0
 

@@ -46,7 +46,7 @@ def trained(update):
 
 
 def learned(message, reply):
-    start, end = (to_arrays(one.content.array_records[keys.ARRAYS]) for one in (message, reply))
+    start, end = (to_arrays(content.content.array_records[keys.ARRAYS]) for content in (message, reply))
     return np.concatenate([(end[name] - start[name]).ravel() for name in start])
 
 
@@ -85,8 +85,8 @@ def test_nothing_changes_where_nobody_asks(message, context):
 
 def test_two_runs_never_share_their_noise(message, context):
     asked = message(record_from_arrays({"w": np.zeros(4, np.float32)}))
-    one, two = (learned(asked, add_local_noise(asked, context(**SITE), trained(1.0))) for _ in range(2))
-    assert not np.allclose(one, two)
+    first, second = (learned(asked, add_local_noise(asked, context(**SITE), trained(1.0))) for _ in range(2))
+    assert not np.allclose(first, second)
 
 
 def test_numbers_that_flower_would_leave_without_noise_are_refused(message, context):

@@ -95,7 +95,9 @@ def fake(tmp_path, noise, write_video, write_images):
         how = Preparation(4, None, None, 0, 1)
         list(prepare([(shot, False) for shot in layout.train()], folder, how, workers=1))
 
-    makers = {one.__name__: one for one in (reds, vid4, spmcs, udm10, vimeo90k, kinetics, videos, store)}
+    makers = {
+        maker.__name__: maker for maker in (reds, vid4, spmcs, udm10, vimeo90k, kinetics, videos, store)
+    }
 
     def make(name):
         folder = tmp_path / name

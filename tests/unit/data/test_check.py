@@ -21,10 +21,10 @@ def look(folder, scale=4, **changed):
 
 @pytest.mark.parametrize("name", ["reds", "vid4", "spmcs", "udm10", "vimeo90k", "kinetics", "videos"])
 def test_sound_datasets_have_no_problem(fake, name):
-    found = list(check_all(detect(str(fake(name)), scale=4), quick=False))
-    assert len(found) > 0
-    assert [finding.problems + finding.notes for finding in found] == [[]] * len(found)
-    assert all(finding.frames and finding.height and finding.width for finding in found)
+    findings = list(check_all(detect(str(fake(name)), scale=4), quick=False))
+    assert len(findings) > 0
+    assert [finding.problems + finding.notes for finding in findings] == [[]] * len(findings)
+    assert all(finding.frames and finding.height and finding.width for finding in findings)
 
 
 def empty(folder):
@@ -73,17 +73,17 @@ def test_defects_are_said_all_at_once(tmp_path, write_images):
         (folder / f"frame{number}.png").write_bytes(b"")
     (folder / "frame0.png").write_bytes(b"\x89PNG broken")
     problems = look(folder).problems
-    assert any("frame1.png, frame2.png, frame3.png and 2 more has 0 bytes" in one for one in problems)
-    assert any("frame0.png can't be read" in one for one in problems)
+    assert any("frame1.png, frame2.png, frame3.png and 2 more has 0 bytes" in problem for problem in problems)
+    assert any("frame0.png can't be read" in problem for problem in problems)
 
 
 def test_what_needs_no_remedy_is_a_note(tmp_path, write_images):
     folder = write_images(tmp_path / "a", MADE[:, :23, :30])
     (folder / "notes.txt").write_text("hello")
     cv2.imwrite(str(folder / "frame3.png"), np.zeros((23, 30, 3), np.uint16))
-    found = look(folder)
-    assert found.problems == []
-    assert found.notes == [
+    finding = look(folder)
+    assert finding.problems == []
+    assert finding.notes == [
         "notes.txt among the frames is no image and is left out",
         "frame3.png has 16 bits, which are reduced to 8; convert it for another rounding",
         "30x23 isn't a multiple of 4: 3 rows at the bottom and 2 columns at the right are cut off",
@@ -105,19 +105,19 @@ def test_low_frames_that_do_not_fit(tmp_path, write_images):
 
 
 def test_a_published_clip_has_its_number_of_frames(tmp_path, write_images):
-    found = look(write_images(tmp_path / "a", MADE), frames=9)
-    assert found.problems == ["has 7 frames, but the published set has 9; extract it anew"]
+    finding = look(write_images(tmp_path / "a", MADE), frames=9)
+    assert finding.problems == ["has 7 frames, but the published set has 9; extract it anew"]
 
 
 def test_a_truncated_video(tmp_path, write_video):
     frames = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8)
     path = write_video(tmp_path / "a.avi", frames)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    found = look(path)
-    assert 0 < found.frames < 60
-    assert found.problems == [
-        f"claims 60 frames, but only {found.frames} can be decoded; copy it anew, or leave it so and the"
-        f" first {found.frames} are used"
+    finding = look(path)
+    assert 0 < finding.frames < 60
+    assert finding.problems == [
+        f"claims 60 frames, but only {finding.frames} can be decoded; copy it anew, or leave it so and the"
+        f" first {finding.frames} are used"
     ]
 
 
@@ -130,8 +130,8 @@ def test_a_file_that_is_no_video(tmp_path):
 
 
 def test_a_clip_smaller_than_the_scale(tmp_path, write_images):
-    found = look(write_images(tmp_path / "a", MADE[:, :3]))
-    assert found.problems == ["frames of 32x3 are smaller than 4x4; remove the clip"]
+    finding = look(write_images(tmp_path / "a", MADE[:, :3]))
+    assert finding.problems == ["frames of 32x3 are smaller than 4x4; remove the clip"]
 
 
 def test_quick_reads_headers_only(tmp_path, write_images, write_video):
@@ -169,10 +169,10 @@ def test_turned_videos_are_read_upright(tmp_path):
     turned = tmp_path / "turned.mp4"
     command = [find_ffmpeg("this test"), "-v", "error", "-display_rotation", "90", "-i", str(upright)]
     subprocess.run([*command, "-c", "copy", str(turned)], check=True)
-    found = look(turned)
-    assert (found.height, found.width) == (64, 48)
-    assert found.problems == []
-    assert found.notes == ["marked as turned by 270 degrees: its frames are read upright"]
+    finding = look(turned)
+    assert (finding.height, finding.width) == (64, 48)
+    assert finding.problems == []
+    assert finding.notes == ["marked as turned by 270 degrees: its frames are read upright"]
     frame, expected = (next(read_frames(path)).astype(int) for path in (turned, upright))
     assert np.abs(frame - np.rot90(expected)).mean() < 1
 
@@ -181,8 +181,8 @@ def test_turned_videos_are_read_upright(tmp_path):
 def test_a_variable_frame_rate_doubles_and_drops_nothing(tmp_path, suffix):
     every_third_after_ten = "select='lt(n,10)+not(mod(n,3))'"  # 10 frames, then 12, 15 and 18
     path = coded(tmp_path / f"a{suffix}", "-vf", every_third_after_ten, "-fps_mode", "vfr")
-    found = look(path)
-    assert found.frames == 13
-    assert found.problems == []
-    assert [note for note in found.notes if note.startswith("frame rate varies, 3")]
+    finding = look(path)
+    assert finding.frames == 13
+    assert finding.problems == []
+    assert [note for note in finding.notes if note.startswith("frame rate varies, 3")]
     assert len(list(read_frames(path))) == 13

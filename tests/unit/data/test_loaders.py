@@ -61,11 +61,11 @@ def test_low_and_high_show_the_same(seed, index):
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**63 - 1))
 def test_same_seed_same_batches_whatever_was_drawn_before(seed):
-    one, two = Batches([clip()], TRAINING, seed=seed), Batches([clip()], TRAINING, seed=seed)
-    two.draw(7)
-    list(two)
-    assert all(torch.equal(a, b) for a, b in zip(all_of(one), all_of(two), strict=True))
-    assert one.digest() == two.digest()
+    first, second = Batches([clip()], TRAINING, seed=seed), Batches([clip()], TRAINING, seed=seed)
+    second.draw(7)
+    list(second)
+    assert all(torch.equal(a, b) for a, b in zip(all_of(first), all_of(second), strict=True))
+    assert first.digest() == second.digest()
 
 
 def test_fewer_steps_are_the_first_of_more():
@@ -98,9 +98,9 @@ def test_digest_knows_the_size_of_the_crop():
     same = 0
     for seed in range(50):
         sizes = [TRAINING.model_copy(update={"steps": 1, "batch": 1, "patch": patch}) for patch in (4, 5)]
-        one, other = (Batches([clip(height=5, width=5)], size, seed=seed) for size in sizes)
-        same += one.draw(0) == other.draw(0)
-        assert one.digest() != other.digest()
+        first, second = (Batches([clip(height=5, width=5)], size, seed=seed) for size in sizes)
+        same += first.draw(0) == second.draw(0)
+        assert first.digest() != second.digest()
     assert same > 0
 
 

@@ -63,8 +63,8 @@ def test_crops_are_views_of_the_file(tmp_path, noise):
 
 
 def test_it_is_cut_at_shot_changes(tmp_path):
-    (one,) = fill(tmp_path / "s", Shot("a", TWO_SHOTS), shot_threshold=27.0)
-    assert (one.shots, one.left_out) == ([4, 5], 0)
+    (prepared,) = fill(tmp_path / "s", Shot("a", TWO_SHOTS), shot_threshold=27.0)
+    assert (prepared.shots, prepared.left_out) == ([4, 5], 0)
     first, second = ClipStore(folder=str(tmp_path / "s"), scale=4).train()
     assert (first.name, second.name) == ("a[0:4]", "a[4:9]")
     np.testing.assert_array_equal(second.high[ALL], TWO_SHOTS[4:])
@@ -72,10 +72,10 @@ def test_it_is_cut_at_shot_changes(tmp_path):
 
 
 def test_short_shots_and_near_duplicates_are_left_out(tmp_path):
-    (one,) = fill(tmp_path / "a", Shot("a", TWO_SHOTS), shot_threshold=27.0, min_frames=5)
-    assert (one.shots, one.left_out) == ([5], 4)
-    (one,) = fill(tmp_path / "b", Shot("a", TWO_SHOTS), duplicate_threshold=0.5)
-    assert (one.shots, one.left_out) == ([2], 7)
+    (prepared,) = fill(tmp_path / "a", Shot("a", TWO_SHOTS), shot_threshold=27.0, min_frames=5)
+    assert (prepared.shots, prepared.left_out) == ([5], 4)
+    (prepared,) = fill(tmp_path / "b", Shot("a", TWO_SHOTS), duplicate_threshold=0.5)
+    assert (prepared.shots, prepared.left_out) == ([2], 7)
     (shot,) = ClipStore(folder=str(tmp_path / "b"), scale=4).train()
     np.testing.assert_array_equal(shot.high[ALL], TWO_SHOTS[[0, 4]])
 
@@ -91,11 +91,11 @@ def test_given_low_frames_are_stored_as_they_are(tmp_path, noise):
 def test_another_call_does_only_what_is_missing(tmp_path, noise, write_video):
     path = write_video(tmp_path / "a.mkv", noise)
     shots = [Shot("a", VideoFrames(path, range(7), 24, 32)), Shot("b", noise)]
-    assert [one.fresh for one in fill(tmp_path / "s", shots[0])] == [True]
-    assert [one.fresh for one in fill(tmp_path / "s", *shots)] == [False, True]
+    assert [prepared.fresh for prepared in fill(tmp_path / "s", shots[0])] == [True]
+    assert [prepared.fresh for prepared in fill(tmp_path / "s", *shots)] == [False, True]
     write_video(path, noise[::-1])
-    assert [one.fresh for one in fill(tmp_path / "s", *shots)] == [True, False]
-    assert [one.fresh for one in fill(tmp_path / "s", *shots, min_frames=2)] == [True, True]
+    assert [prepared.fresh for prepared in fill(tmp_path / "s", *shots)] == [True, False]
+    assert [prepared.fresh for prepared in fill(tmp_path / "s", *shots, min_frames=2)] == [True, True]
 
 
 def test_an_interruption_loses_only_what_it_was_at(tmp_path, noise, monkeypatch):
@@ -113,7 +113,7 @@ def test_an_interruption_loses_only_what_it_was_at(tmp_path, noise, monkeypatch)
         fill(tmp_path / "s", *shots)
     assert [shot.name for shot in ClipStore(folder=str(tmp_path / "s"), scale=4).train()] == ["a"]
     monkeypatch.undo()
-    assert [one.fresh for one in fill(tmp_path / "s", *shots)] == [False, True]
+    assert [prepared.fresh for prepared in fill(tmp_path / "s", *shots)] == [False, True]
     assert not list((tmp_path / "s").glob(".*.part"))
 
 
@@ -162,13 +162,13 @@ def test_no_path_of_the_source_is_kept(tmp_path, noise, write_video):
     about = [json.loads(file.read_text()) for file in (tmp_path / "s").rglob("*.json")]
     assert len(about) == 2
     assert "secret" not in json.dumps(about)
-    assert build(next(one["degradation"] for one in about if "degradation" in one)) == Bicubic(4)
+    assert build(next(facts["degradation"] for facts in about if "degradation" in facts)) == Bicubic(4)
 
 
 def test_shot_changes_of_the_sample_film(sample_film):
     changes = ShotChanges(threshold=27)
-    found = [number for number, frame in enumerate(sample_film) if changes.begins(frame)]
-    assert found == [30, 76, 137, 187, 242]  # as a person sees them
+    beginnings = [number for number, frame in enumerate(sample_film) if changes.begins(frame)]
+    assert beginnings == [30, 76, 137, 187, 242]  # as a person sees them
 
 
 def test_near_duplicates_count_from_the_last_that_was_kept():
@@ -182,7 +182,7 @@ def test_near_duplicates_count_from_the_last_that_was_kept():
 def test_clips_are_kept_in_the_order_of_the_source(tmp_path, noise):
     a, b = Shot("a", noise), Shot("b", noise)
     fill(tmp_path / "s", a, b)
-    assert [one.fresh for one in fill(tmp_path / "s", b, a)] == [False, False]
+    assert [prepared.fresh for prepared in fill(tmp_path / "s", b, a)] == [False, False]
     assert [shot.name for shot in ClipStore(folder=str(tmp_path / "s"), scale=4).train()] == ["b", "a"]
 
 

@@ -23,11 +23,11 @@ def returned(trained, start):
 )
 def test_differences_come_back_to_three_digits(start, learned):
     trained = start + learned
-    found = returned(trained, start)
-    assert found.dtype == np.float32
+    restored = returned(trained, start)
+    assert restored.dtype == np.float32
     # Half a unit of float16 in the difference, half a unit of float32 in the sum.
     tolerance = np.abs(trained - start) * 2.0**-11 + np.abs(trained) * 2.0**-23 + 2.0**-34
-    assert (np.abs(found - trained) <= tolerance).all()
+    assert (np.abs(restored - trained) <= tolerance).all()
 
 
 def test_half_the_bytes_travel():

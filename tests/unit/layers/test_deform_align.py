@@ -9,7 +9,7 @@ from fedvsr_core.layers.warp import flow_warp
 def test_equals_golden(golden_tensors):
     tensors = golden_tensors("component_second_order_deform_align")
     align = SecondOrderDeformAlign(8, 10)
-    align.load_state_dict({n.removeprefix("a.sd."): one for n, one in tensors.items() if ".sd." in n})
+    align.load_state_dict({n.removeprefix("a.sd."): tensor for n, tensor in tensors.items() if ".sd." in n})
     inputs = (tensors[f"a.{name}"] for name in ("x", "extra_feat", "flow_1", "flow_2"))
     torch.testing.assert_close(align(*inputs), tensors["a.out"], rtol=0, atol=2e-5)
 

@@ -16,12 +16,12 @@ def test_equals_golden(golden_module, case):
     alignment = GuidedAlignment(**CASES[case])
     tensors = golden_module(alignment, f"rvrt_guided_deform_attn_{case}")
     features = {name: tensors[name].movedim(2, -1) for name in ("q", "k", "v", "warped1", "warped2")}
-    found, flows = alignment(
+    output, flows = alignment(
         *(features[name] for name in ("q", "k", "v")),
         [features["warped1"], features["warped2"]],
         [tensors["flow1"], tensors["flow2"]],
     )
-    torch.testing.assert_close(found.movedim(-1, 2), tensors["out"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(output.movedim(-1, 2), tensors["out"], rtol=0, atol=1e-5)
     for number, flow in enumerate(flows, start=1):
         torch.testing.assert_close(flow, tensors[f"updated_flow{number}"], rtol=0, atol=1e-5)
 

@@ -11,7 +11,7 @@ def test_equals_golden(golden_tensors, case, width, heads):
     tensors = golden_tensors("component_implicit_alignment")
     align = ImplicitAlignment(width, heads)
     weights = {
-        n.removeprefix(f"{case}.sd."): one for n, one in tensors.items() if n.startswith(f"{case}.sd.")
+        n.removeprefix(f"{case}.sd."): tensor for n, tensor in tensors.items() if n.startswith(f"{case}.sd.")
     }
     for name in ("position_bias", "window_idx_offset"):
         torch.testing.assert_close(align.state_dict()[name], weights[name], rtol=0, atol=1e-5)

@@ -14,11 +14,13 @@ CASES = {
 @pytest.fixture(params=CASES)
 def case(request, golden_tensors):
     tensors = golden_tensors("component_window_attention")
-    return CASES[request.param], {n[2:]: one for n, one in tensors.items() if n.startswith(request.param)}
+    return CASES[request.param], {
+        n[2:]: tensor for n, tensor in tensors.items() if n.startswith(request.param)
+    }
 
 
 def weights(tensors, prefix):
-    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def test_masks_equal_golden(case):
@@ -34,9 +36,9 @@ def test_attention_equals_golden(case, masked):
     index = attention.relative_position_index
     assert torch.equal(index, state["relative_position_index"])
     attention.load_state_dict(state)
-    found = attention(tensors["attn_in"], tensors["mask"] if masked else None)
+    output = attention(tensors["attn_in"], tensors["mask"] if masked else None)
     expected = tensors["attn_out_masked" if masked else "attn_out_nomask"]
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(output, expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("shifted", [True, False])
@@ -46,9 +48,9 @@ def test_blocks_equal_golden(case, shifted):
         sizes["width"], sizes["heads"], sizes["window"], shifted=shifted, drop_path=0.5
     ).eval()
     block.load_state_dict(weights(tensors, "block.sd."))
-    found = block(tensors["block_in"], tensors["mask"])
+    output = block(tensors["block_in"], tensors["mask"])
     expected = tensors["block_out_shift" if shifted else "block_out_noshift"]
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(output, expected, rtol=0, atol=2e-5)
 
 
 def test_paths_are_dropped_for_whole_clips_and_the_others_scaled():

@@ -20,8 +20,8 @@ def test_equals_golden(golden_module, case, gradient):
     tensors = golden_module(attention, f"vrt_window_attention_{case}")
     with torch.set_grad_enabled(gradient):
         for name, mask in (("out_unmasked", None), ("out_masked", tensors["mask"])):
-            found = attention(tensors["x"], mask)
-            torch.testing.assert_close(found, tensors[name], rtol=0, atol=2e-6)
+            output = attention(tensors["x"], mask)
+            torch.testing.assert_close(output, tensors[name], rtol=0, atol=2e-6)
 
 
 def written_out(attention, x, mask):

@@ -13,10 +13,10 @@ def test_a_backbone_equals_golden(golden_tensors):
     tensors = golden_tensors("component_iart_backbone")
     backbone = _Backbone(16, [2, 2], [2, 4], (3, 4, 4)).eval()
     backbone.load_state_dict(
-        {n.removeprefix("sd."): one for n, one in tensors.items() if n.startswith("sd.")}
+        {n.removeprefix("sd."): tensor for n, tensor in tensors.items() if n.startswith("sd.")}
     )
-    found = backbone(tensors["x"], lambda part, *inputs: part(*inputs))
-    torch.testing.assert_close(found, tensors["out"], rtol=0, atol=5e-5)
+    output = backbone(tensors["x"], lambda part, *inputs: part(*inputs))
+    torch.testing.assert_close(output, tensors["out"], rtol=0, atol=5e-5)
 
 
 def test_a_cache_on_the_cpu_changes_nothing():

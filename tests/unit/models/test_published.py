@@ -47,7 +47,9 @@ def test_equals_golden_with_its_flows(name, golden_tensors, monkeypatch):
     about = json.loads((GOLDEN / f"{name}.json").read_text())
     tensors = golden_tensors(name)
     network = class_of(name)(**about["config"]).eval()
-    weights = {key.removeprefix("weight."): one for key, one in tensors.items() if key.startswith("weight.")}
+    weights = {
+        key.removeprefix("weight."): tensor for key, tensor in tensors.items() if key.startswith("weight.")
+    }
     assert not set(weights) - set(network.state_dict())
     network.load_state_dict(network.state_dict() | weights)
     flows = tensors["flows_backward"], tensors["flows_forward"]
@@ -87,8 +89,11 @@ def test_equals_the_larger_golden(name, golden_path, golden_tensors):
 def test_names_shapes_and_parameters_are_as_published(name):
     keys = json.loads((GOLDEN / f"{name}_keys.json").read_text())
     network = build(compose({"model": name}).model)
-    assert [[key, list(one.shape)] for key, one in network.state_dict().items()] == keys["state_dict"]
-    assert sum(one.numel() for one in network.parameters() if one.requires_grad) == keys["parameters"]
+    assert [[key, list(tensor.shape)] for key, tensor in network.state_dict().items()] == keys["state_dict"]
+    assert (
+        sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+        == keys["parameters"]
+    )
     assert network.unused_parameters == set(keys["unused"])
     renamed = [network.rename_official(key) for key in keys.get("mmagic", [])]
     assert renamed in ([], list(network.state_dict()))

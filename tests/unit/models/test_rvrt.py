@@ -29,9 +29,11 @@ def test_equals_golden(golden_path, golden_tensors, name):
     raw = golden_tensors(*(file.removesuffix(".safetensors") for file in about["files"]["state_dict"]))
     tensors = golden_tensors(f"{name}_io")
     network = RVRT(**about["config"]).eval()
-    found = [[key, list(one.shape), f"{one.dtype}"[6:]] for key, one in network.state_dict().items()]
-    assert found == about["state_dict_keys"]
-    network.load_state_dict({key: raw[key].to(one.dtype) for key, one in network.state_dict().items()})
+    described = [
+        [key, list(tensor.shape), f"{tensor.dtype}"[6:]] for key, tensor in network.state_dict().items()
+    ]
+    assert described == about["state_dict_keys"]
+    network.load_state_dict({key: raw[key].to(tensor.dtype) for key, tensor in network.state_dict().items()})
 
     high = network(tensors["input"].float())
     torch.testing.assert_close(high, tensors["output"], rtol=0, atol=about["suggested_tolerance"]["atol"])
@@ -45,8 +47,8 @@ def test_equals_golden(golden_path, golden_tensors, name):
 def test_names_shapes_and_parameters_are_as_published():
     keys = json.loads((GOLDEN / "rvrt_keys.json").read_text())
     network = build(compose({"model": "rvrt"}).model)
-    assert [[key, list(one.shape)] for key, one in network.state_dict().items()] == keys["state_dict"]
-    assert sum(one.numel() for one in network.parameters()) == keys["parameters"]
+    assert [[key, list(tensor.shape)] for key, tensor in network.state_dict().items()] == keys["state_dict"]
+    assert sum(parameter.numel() for parameter in network.parameters()) == keys["parameters"]
 
 
 def test_a_feature_block_equals_golden(golden_module):
@@ -54,8 +56,8 @@ def test_a_feature_block_equals_golden(golden_module):
         inputs=12, conv_groups=2, width=16, num_blocks=2, depth=2, heads=2, window=(2, 4, 4), mlp_ratio=2.0
     )
     tensors = golden_module(block, "rvrt_rstb")
-    found = block(tensors["x"].movedim(2, -1)).movedim(-1, 2)
-    torch.testing.assert_close(found, tensors["out"], rtol=0, atol=1e-5)
+    output = block(tensors["x"].movedim(2, -1)).movedim(-1, 2)
+    torch.testing.assert_close(output, tensors["out"], rtol=0, atol=1e-5)
 
 
 def test_flows_to_the_clip_before_by_hand():
@@ -108,7 +110,7 @@ def test_restoring_without_upscaling_starts_from_the_input():
 def test_the_networks_tables_start_as_published():
     network = RVRT(**SMALL)
     state = network.state_dict()
-    zero = {key for key, one in state.items() if not one.any()}
+    zero = {key for key, tensor in state.items() if not tensor.any()}
     for branch in ("backward_1", "forward_2"):
         assert f"deform_align.{branch}.conv_offset.10.weight" in zero
         table = f"backbone.{branch}.main.5.0.residual_group.blocks.0.attn.relative_position_bias_table"

@@ -33,9 +33,11 @@ def test_equals_golden(golden_path, golden_tensors, name):
     raw = golden_tensors(*(file.removesuffix(".safetensors") for file in about["files"]["state_dict"]))
     tensors = golden_tensors(f"{name}_io")
     network = VRT(**about["config"]).eval()
-    found = [[key, list(one.shape), f"{one.dtype}"[6:]] for key, one in network.state_dict().items()]
-    assert found == about["state_dict_keys"]
-    network.load_state_dict({key: raw[key].to(one.dtype) for key, one in network.state_dict().items()})
+    described = [
+        [key, list(tensor.shape), f"{tensor.dtype}"[6:]] for key, tensor in network.state_dict().items()
+    ]
+    assert described == about["state_dict_keys"]
+    network.load_state_dict({key: raw[key].to(tensor.dtype) for key, tensor in network.state_dict().items()})
 
     high = network(tensors["input"])
     torch.testing.assert_close(high, tensors["output"], rtol=0, atol=about["suggested_tolerance"]["atol"])
@@ -51,8 +53,8 @@ def test_equals_golden(golden_path, golden_tensors, name):
 def test_names_shapes_and_parameters_are_as_published(name):
     keys = json.loads((GOLDEN / f"{name}_keys.json").read_text())
     network = build(compose({"model": name}).model)
-    assert [[key, list(one.shape)] for key, one in network.state_dict().items()] == keys["state_dict"]
-    assert sum(one.numel() for one in network.parameters()) == keys["parameters"]
+    assert [[key, list(tensor.shape)] for key, tensor in network.state_dict().items()] == keys["state_dict"]
+    assert sum(parameter.numel() for parameter in network.parameters()) == keys["parameters"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_tables_do_not_travel():
     assert "spynet.mean" in network.constants
     assert "stage1.residual_group1.blocks.0.attn.position_bias" in network.constants
     learned = {
-        name for name, one in network.state_dict().items() if one.is_floating_point()
+        name for name, tensor in network.state_dict().items() if tensor.is_floating_point()
     } - network.constants
     assert learned == {name for name, _ in network.named_parameters()}
 

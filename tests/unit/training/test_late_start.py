@@ -1,17 +1,10 @@
-"""Promises: late parameters stay as they are for so many steps over all rounds, and don't travel."""
+"""Promises: late parameters are frozen for so many steps over all rounds, and have their own step size."""
 
 import pytest
 import torch
 
 from fedvsr_core.models.basicvsr import BasicVSR
-from fedvsr_core.models.iart import IART
-from fedvsr_core.training.late_start import (
-    digest_of_the_rest,
-    frozen_steps,
-    is_frozen,
-    optimiser_of,
-    travelling,
-)
+from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of
 from server_app.config import compose
 
 
@@ -41,36 +34,6 @@ def test_steps_are_counted_over_rounds(frozen, by_round):
     chosen = settings(4, frozen)
     assert [frozen_steps(chosen, number) for number in range(4)] == by_round
     assert [is_frozen(chosen, number) for number in range(4)] == [steps == 4 for steps in by_round]
-
-
-def test_what_travels(model):
-    learns, frozen = travelling(model, frozen=False), travelling(model, frozen=True)
-    assert set(learns) == {name for name, _ in model.named_parameters()}  # no constants
-    assert set(learns) - set(frozen) == {name for name in learns if name.startswith("spynet.")}
-    assert (
-        sum(one.numel() for one in learns.values()) - sum(one.numel() for one in frozen.values()) == 1_440_300
-    )
-
-
-def test_what_is_never_used_never_travels():
-    network = IART(mid_channels=4, embed_dim=8, depths=[1], num_heads=[2], window_size=[1, 2, 2])
-    sent = set(travelling(network, frozen=False))
-    assert sent == {name for name, _ in network.named_parameters()} - network.unused_parameters
-
-
-@pytest.mark.parametrize(
-    ("changed", "frozen", "same"),
-    [
-        ("spynet.basic_module.0.basic_module.0.bias", True, False),
-        ("spynet.basic_module.0.basic_module.0.bias", False, True),
-        ("spynet.mean", False, False),
-        ("conv_last.bias", True, True),
-    ],
-)
-def test_the_digest_is_of_what_does_not_travel(model, changed, frozen, same):
-    before = digest_of_the_rest(model, frozen=frozen)
-    model.state_dict()[changed][0] += 1
-    assert (digest_of_the_rest(model, frozen=frozen) == before) is same
 
 
 def test_late_parameters_take_steps_of_their_own_size(model):

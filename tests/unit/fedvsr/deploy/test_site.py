@@ -90,9 +90,9 @@ def test_what_is_no_toml_is_refused(path):
 
 def test_flower_reads_the_node_configuration_as_it_was_written(path):
     path.write_text(GOOD.replace("/videos", "/my videos/ä") + 'workers = 3\nheld-out-dir = "/held out"\n')
-    words = supernode(Site.of(path)).words
-    told = parse_config_args([words[words.index("--node-config") + 1]])
-    assert told == {
+    command = supernode(Site.of(path)).command
+    node_config = parse_config_args([command[command.index("--node-config") + 1]])
+    assert node_config == {
         keys.SITE: "north",
         keys.DATA_DIR: "/my videos/ä",
         keys.HELD_OUT_DIR: "/held out",
@@ -104,16 +104,16 @@ def test_flower_reads_the_node_configuration_as_it_was_written(path):
 
 
 def test_encryption_and_authentication_are_the_default(path):
-    words = supernode(Site.of(path)).words
-    assert "--insecure" not in words
-    assert words[words.index("--root-certificates") + 1] == str(path.parent / "ca.crt")
-    assert words[words.index("--auth-supernode-private-key") + 1] == str(path.parent / "north.key")
+    command = supernode(Site.of(path)).command
+    assert "--insecure" not in command
+    assert command[command.index("--root-certificates") + 1] == str(path.parent / "ca.crt")
+    assert command[command.index("--auth-supernode-private-key") + 1] == str(path.parent / "north.key")
 
 
 def test_only_asked_for_it_starts_without(path):
-    words = supernode(Site.of(path), insecure=True).words
-    assert "--insecure" in words
-    assert not {"--root-certificates", "--auth-supernode-private-key"} & set(words)
+    command = supernode(Site.of(path), insecure=True).command
+    assert "--insecure" in command
+    assert not {"--root-certificates", "--auth-supernode-private-key"} & set(command)
 
 
 @pytest.mark.parametrize("gone", ["ca", "key"])

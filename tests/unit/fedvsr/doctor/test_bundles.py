@@ -3,7 +3,7 @@
 import pytest
 
 from fedvsr.doctor import bundles as module
-from fedvsr.doctor.bundles import bundles
+from fedvsr.doctor.bundles import check_bundles
 from fedvsr_core.flower.code import digest_of_app
 
 
@@ -23,35 +23,35 @@ def installed(tmp_path, monkeypatch):
     return install
 
 
-def states(found):
-    return [one.state for one in found]
+def states(findings):
+    return [finding.state for finding in findings]
 
 
 def test_the_pinned_code_alone(installed):
-    assert states(bundles(*installed("a"))) == ["ok"]
+    assert states(check_bundles(*installed("a"))) == ["ok"]
 
 
 def test_other_code_beside_it(installed):
-    (found,) = bundles(*installed("a", "b"))
-    assert found.state == "problem"
-    assert "app.b" in found.what
+    (finding,) = check_bundles(*installed("a", "b"))
+    assert finding.state == "problem"
+    assert "app.b" in finding.what
 
 
 def test_another_app_beside_it(installed):
     apps, code = installed("a")
     (apps / "stranger").mkdir()
-    assert states(bundles(apps, code)) == ["problem"]
+    assert states(check_bundles(apps, code)) == ["problem"]
 
 
 def test_nothing_is_installed(tmp_path, installed):
-    assert states(bundles(tmp_path, "0123456789abcdef")) == ["problem"]
+    assert states(check_bundles(tmp_path, "0123456789abcdef")) == ["problem"]
 
 
 def test_no_pin(tmp_path):
-    assert states(bundles(tmp_path, None)) == ["warning"]
+    assert states(check_bundles(tmp_path, None)) == ["warning"]
 
 
 def test_a_folder_that_can_be_written_to(installed, monkeypatch):
     apps, code = installed("a")
     monkeypatch.setattr(module.os, "access", lambda path, mode: True)
-    assert states(bundles(apps, code)) == ["ok", "warning"]
+    assert states(check_bundles(apps, code)) == ["ok", "warning"]
