@@ -23,7 +23,7 @@ SAYS = {  # what tells that a process is ready
 }
 
 
-class Federation:
+class Installation:
     """What the recipe has made, and all that it said on the way."""
 
     def __init__(self, network):
@@ -96,8 +96,8 @@ def network(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def federation(network):
+def installation(network):
     """After the last line of the recipe."""
-    made = Federation(network)
+    made = Installation(network)
     made.follow()
     return made

@@ -75,7 +75,7 @@ class FakeGrid(Grid):
         return Message(*args, **kwargs)
 
 
-class Federation(FakeGrid):
+class ClientGrid(FakeGrid):
     """A grid whose nodes run the real ClientApp on their partitions of a simulated dataset.
 
     Attributes:
@@ -117,9 +117,9 @@ def fake_grid():
 
 
 @pytest.fixture
-def federation():
-    """Makes a `Federation`."""
-    return Federation
+def client_grid():
+    """Makes a `ClientGrid`."""
+    return ClientGrid
 
 
 @pytest.fixture

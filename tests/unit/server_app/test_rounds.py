@@ -84,11 +84,11 @@ class Run:
 
 
 @pytest.fixture
-def run(tiny, federation, tmp_path):
+def run(tiny, client_grid, tmp_path):
     """Makes a run of two clients."""
 
     def make(overrides="", *, clients=2, strategy="fedvsr", **options):
-        return Run(tiny(overrides, strategy), federation(clients), tmp_path / "runs", **options)
+        return Run(tiny(overrides, strategy), client_grid(clients), tmp_path / "runs", **options)
 
     return make
 
@@ -165,9 +165,9 @@ def test_untrained_it_scores_as_bicubic_interpolation(run):
     assert first["psnr-y"] == pytest.approx(first["bicubic"]["psnr-y"], abs=0.02)
 
 
-def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, federation):
+def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, client_grid):
     one, two = run(), run()
-    two.grid = federation(2, first_node=7_000_000)
+    two.grid = client_grid(2, first_node=7_000_000)
     two.grid.nodes.reverse()
     assert one.go().last() == two.go().last()
     assert one.last() != run("seed=1").go().last()
@@ -175,7 +175,7 @@ def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, federation):
 
 @pytest.mark.parametrize("strategy", ["fedvsr", "fedavg", "scaffold"])
 @pytest.mark.parametrize("done", [0, 1, 2])
-def test_resumed_it_ends_with_the_same_bytes(run, federation, strategy, done):
+def test_resumed_it_ends_with_the_same_bytes(run, client_grid, strategy, done):
     whole = run("rounds=3", strategy=strategy).go()
     broken = run("rounds=3", strategy=strategy)
 
@@ -188,7 +188,7 @@ def test_resumed_it_ends_with_the_same_bytes(run, federation, strategy, done):
     with pytest.raises(KeyboardInterrupt):
         broken.go()
     assert load_round(broken.dir.checkpoints / LAST).round == done
-    resumed = broken.resume(federation(2, first_node=500))
+    resumed = broken.resume(client_grid(2, first_node=500))
     assert resumed.last() == whole.last()
     assert (resumed.dir.checkpoints / BEST).read_bytes() == (whole.dir.checkpoints / BEST).read_bytes()
     assert len(resumed.lines("train")) == 3
@@ -355,7 +355,7 @@ def test_no_site_can_end_a_run_by_speaking_of_a_dead_worker(run, monkeypatch):
     assert [line["kept-model"] for line in one.go().lines("train")] == [False, False]
 
 
-def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, federation):
+def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, client_grid):
     whole, one = run().go(), run()
     dead = answering(
         lambda reply: Message(Error(0, "ray.exceptions.ActorDiedError: it died"), reply_to=reply)
@@ -363,7 +363,7 @@ def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, federation):
     one.grid.spoil[0] = dead
     with pytest.raises(FederationError, match=r"^round 1/2: a worker process of the simulation engine died"):
         one.go()
-    assert one.resume(federation(2)).last() == whole.last()
+    assert one.resume(client_grid(2)).last() == whole.last()
 
 
 def test_cohorts_are_drawn_by_seed_and_round(run):

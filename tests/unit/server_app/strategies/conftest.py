@@ -1,4 +1,4 @@
-"""Replies as clients send them, and messages as the server sends them, without a federation."""
+"""Replies as clients send them, and messages as the server sends them, without a sites."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def server_identity(monkeypatch):
         monkeypatch.setattr(TaskIdentity, name, 1)
 
 
-class Federation:
+class Sites:
     """Nodes 100, 101, ... of the clients c0, c1, ..., asked by the messages m0, m1, ..."""
 
     def __init__(self, clients, seed=0):
@@ -101,10 +101,10 @@ class Federation:
 
 
 @pytest.fixture
-def federation():
-    return Federation(4)
+def sites():
+    return Sites(4)
 
 
 @pytest.fixture
-def make_federation():
-    return Federation
+def make_sites():
+    return Sites

@@ -44,12 +44,12 @@ def quadratic(a, b):
     return loss
 
 
-def meet(federation, strategy, objectives, tmp_path, *, rounds, steps, clients=None, step_size=STEP):
+def meet(sites, strategy, objectives, tmp_path, *, rounds, steps, clients=None, step_size=STEP):
     """Train; returns the model, and the memory's state of each client."""
     states = [RecordDict() for _ in A]
     model, counted = {"w": np.asarray(0.7)}, dict.fromkeys(range(len(A)), 0)
     for server_round in range(1, rounds + 1):
-        messages = federation.configure(strategy, server_round, record_from_arrays(model))
+        messages = sites.configure(strategy, server_round, record_from_arrays(model))
         beside = {
             name: to_arrays(messages[0].content[name])
             for name in strategy.beside
@@ -70,7 +70,7 @@ def meet(federation, strategy, objectives, tmp_path, *, rounds, steps, clients=N
             returned = {"arrays": record_from_arrays({"w": point.w.detach().numpy()})}
             returned |= {name: record_from_arrays(arrays) for name, arrays in objective.end(point).items()}
             content = RecordDict({**returned, "metrics": MetricRecord({"num-examples": 1, "loss": 1.0})})
-            replies.append(Message(content=content, metadata=federation.metadata(k)))
+            replies.append(Message(content=content, metadata=sites.metadata(k)))
             counted[k] = server_round
         arrays, _ = strategy.aggregate_train(server_round, replies)
         model = to_arrays(arrays)
@@ -78,8 +78,8 @@ def meet(federation, strategy, objectives, tmp_path, *, rounds, steps, clients=N
 
 
 @pytest.fixture
-def trio(make_federation):
-    return make_federation(len(A))
+def trio(make_sites):
+    return make_sites(len(A))
 
 
 @pytest.mark.parametrize(("steps", "rounds"), [(1, 180), (10, 25)])

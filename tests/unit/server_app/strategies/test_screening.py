@@ -13,39 +13,39 @@ from server_app.norms import Norms
 from server_app.screening import Refusal, Screening
 
 
-def screen(federation, replies, **options):
-    screening = Screening(federation.reference, sent=federation.sent, clients=federation.clients, **options)
+def screen(sites, replies, **options):
+    screening = Screening(sites.reference, sent=sites.sent, clients=sites.clients, **options)
     return list(screening.admit(replies)), screening
 
 
-def test_sound_replies_pass(federation):
-    replies = [federation.reply(k) for k in (2, 0, 3, 1)]
-    admitted, screening = screen(federation, replies)
+def test_sound_replies_pass(sites):
+    replies = [sites.reply(k) for k in (2, 0, 3, 1)]
+    admitted, screening = screen(sites, replies)
     screening.close()
     assert [id(reply) for reply in admitted] == [id(reply) for reply in replies]
     assert screening.refused == []
 
 
-def test_one_at_a_time(federation):
+def test_one_at_a_time(sites):
     taken, alive = [], []
 
     def arriving():
         for k in range(4):
             taken.append(k)
-            reply = federation.reply(k)
+            reply = sites.reply(k)
             alive.append(weakref.ref(reply))
             yield reply
             del reply
 
-    screening = Screening(federation.reference, sent=federation.sent, clients=federation.clients)
+    screening = Screening(sites.reference, sent=sites.sent, clients=sites.clients)
     for number, reply in enumerate(screening.admit(arriving())):
         assert taken == list(range(number + 1))
         assert sum(one() is not None for one in alive) == 1
         del reply
 
 
-def test_missing_replies_are_timeouts(federation):
-    _, screening = screen(federation, [federation.reply(1), federation.failure(2)])
+def test_missing_replies_are_timeouts(sites):
+    _, screening = screen(sites, [sites.reply(1), sites.failure(2)])
     screening.close()
     assert [(one.client, one.node, one.code) for one in screening.refused] == [
         ("c2", 102, "error"),
@@ -54,26 +54,24 @@ def test_missing_replies_are_timeouts(federation):
     ]
 
 
-def test_a_failure_names_the_node_that_was_asked(federation):
+def test_a_failure_names_the_node_that_was_asked(sites):
     # the SuperLink speaks for a node that is gone: the message says who was asked
-    _, screening = screen(
-        federation, [federation.failure(2, "Traceback ...\n  File x\nMemoryError: no room\n")]
-    )
+    _, screening = screen(sites, [sites.failure(2, "Traceback ...\n  File x\nMemoryError: no room\n")])
     assert screening.refused == [Refusal("c2", 102, "error", "error 2: MemoryError: no room")]
 
 
-def changed(federation, name, value):
-    return {**federation.arrays(1), name: np.asarray(value)}
+def changed(sites, name, value):
+    return {**sites.arrays(1), name: np.asarray(value)}
 
 
-def with_record(federation, name, record):
-    reply = federation.reply(1)
+def with_record(sites, name, record):
+    reply = sites.reply(1)
     reply.content[name] = record
     return reply
 
 
-def without(federation, name):
-    reply = federation.reply(1)
+def without(sites, name):
+    reply = sites.reply(1)
     del reply.content[name]
     return reply
 
@@ -83,12 +81,12 @@ def emptied(reply):
     return reply
 
 
-def with_array(federation, **fields):
-    record = federation.reference
+def with_array(sites, **fields):
+    record = sites.reference
     array = record["conv.bias"]
     known = {"dtype": array.dtype, "shape": array.shape, "stype": array.stype, "data": array.data}
     record["conv.bias"] = Array(**(known | fields))
-    return federation.reply(1, arrays=record)
+    return sites.reply(1, arrays=record)
 
 
 CASES = {
@@ -178,19 +176,17 @@ CASES = {
 }
 
 
-def numbers(federation, **changes):
-    record = MetricRecord(dict(federation.report(1).pack()["metrics"]))
+def numbers(sites, **changes):
+    record = MetricRecord(dict(sites.report(1).pack()["metrics"]))
     for name, value in changes.items():
         record[{"examples": "num-examples"}.get(name, name)] = value
     return record
 
 
 @pytest.mark.parametrize(("code", "why", "make"), CASES.values(), ids=CASES)
-def test_refuses(code, why, make, federation):
+def test_refuses(code, why, make, sites):
     usual = Norms(known=[0.1] * 8)
-    admitted, screening = screen(
-        federation, [federation.reply(0), make(federation)], parts=["charbonnier"], norms=usual
-    )
+    admitted, screening = screen(sites, [sites.reply(0), make(sites)], parts=["charbonnier"], norms=usual)
     assert [reply.metadata.src_node_id for reply in admitted] == [100]
     [refusal] = screening.refused
     assert refusal.code == code
@@ -199,102 +195,99 @@ def test_refuses(code, why, make, federation):
     assert (refusal.client, refusal.node) == (("unknown", 0) if code == "unknown" else ("c1", 101))
 
 
-def test_a_second_reply_is_refused(federation):
-    admitted, screening = screen(federation, [federation.reply(0), federation.reply(0, loss=0.5)])
+def test_a_second_reply_is_refused(sites):
+    admitted, screening = screen(sites, [sites.reply(0), sites.reply(0, loss=0.5)])
     assert len(admitted) == 1
     assert screening.refused == [
         Refusal("c0", 100, "duplicate", "its node has already replied in this round")
     ]
 
 
-def test_loss_parts_are_free_unless_named(federation):
-    replies = [federation.reply(0, parts={"own": 1.0}), federation.reply(1, parts={})]
-    assert len(screen(federation, replies)[0]) == 2
+def test_loss_parts_are_free_unless_named(sites):
+    replies = [sites.reply(0, parts={"own": 1.0}), sites.reply(1, parts={})]
+    assert len(screen(sites, replies)[0]) == 2
 
 
-def test_integer_arrays_need_only_their_form(federation):
-    federation.model["counter"] = np.asarray(2**40)
-    assert len(screen(federation, [federation.reply(0)])[0]) == 1
+def test_integer_arrays_need_only_their_form(sites):
+    sites.model["counter"] = np.asarray(2**40)
+    assert len(screen(sites, [sites.reply(0)])[0]) == 1
 
 
-def test_more_words_are_harmless(federation):
-    reply = federation.reply(0)
+def test_more_words_are_harmless(sites):
+    reply = sites.reply(0)
     reply.content["more"] = ConfigRecord({"a": "b"})
-    assert len(screen(federation, [reply])[0]) == 1
+    assert len(screen(sites, [reply])[0]) == 1
 
 
-def test_norms_by_hand(make_federation):
-    federation = make_federation(2)
-    step = {name: array.copy() for name, array in federation.model.items()}
+def test_norms_by_hand(make_sites):
+    sites = make_sites(2)
+    step = {name: array.copy() for name, array in sites.model.items()}
     step["conv.bias"] += np.array([3, 0, 0, 0], np.float32)
     step["scale"] = np.asarray(step["scale"] + np.float32(4))
-    _, screening = screen(federation, [federation.reply(0, arrays=step), federation.failure(1)])
+    _, screening = screen(sites, [sites.reply(0, arrays=step), sites.failure(1)])
     assert screening.norms == {100: pytest.approx(5.0)}
 
 
-def test_norms_of_a_round_count_from_the_next(federation):
+def test_norms_of_a_round_count_from_the_next(sites):
     history = Norms(fewest=4)
-    replies = [
-        federation.reply(k, arrays=federation.arrays(k, size))
-        for k, size in enumerate([1e-2, 1e-2, 1e-2, 1.0])
-    ]
-    admitted, screening = screen(federation, replies, norms=history)
+    replies = [sites.reply(k, arrays=sites.arrays(k, size)) for k, size in enumerate([1e-2, 1e-2, 1e-2, 1.0])]
+    admitted, screening = screen(sites, replies, norms=history)
     screening.close()
     assert len(admitted) == 4
-    admitted, screening = screen(federation, list(reversed(replies)), norms=history)
+    admitted, screening = screen(sites, list(reversed(replies)), norms=history)
     assert [reply.metadata.src_node_id for reply in admitted] == [102, 101, 100]
     [refusal] = screening.refused
     assert (refusal.client, refusal.code) == ("c3", "norm")
-    assert set(screening.norms) == set(federation.clients)
+    assert set(screening.norms) == set(sites.clients)
 
 
-def test_usual_differences_between_clients_pass(make_federation):
+def test_usual_differences_between_clients_pass(make_sites):
     # nine times the data, a tenth of the step, ten rounds
-    federation, history = make_federation(8), Norms()
+    sites, history = make_sites(8), Norms()
     for seed in range(10):
         sizes = np.random.default_rng(seed).uniform(1e-3, 9e-3, 8)
-        replies = [federation.reply(k, arrays=federation.arrays(k, size)) for k, size in enumerate(sizes)]
-        admitted, screening = screen(federation, replies, norms=history)
+        replies = [sites.reply(k, arrays=sites.arrays(k, size)) for k, size in enumerate(sizes)]
+        admitted, screening = screen(sites, replies, norms=history)
         screening.close()
         assert len(admitted) == 8
 
 
-def test_before_norms_are_known_the_model_is_the_measure(federation):
-    size = math.hypot(*(float(np.linalg.norm(array)) for array in federation.model.values()))
-    far = {name: array + np.asarray(30 * size, array.dtype) for name, array in federation.model.items()}
-    admitted, screening = screen(federation, [federation.reply(0, arrays=far), federation.reply(1)])
+def test_before_norms_are_known_the_model_is_the_measure(sites):
+    size = math.hypot(*(float(np.linalg.norm(array)) for array in sites.model.values()))
+    far = {name: array + np.asarray(30 * size, array.dtype) for name, array in sites.model.items()}
+    admitted, screening = screen(sites, [sites.reply(0, arrays=far), sites.reply(1)])
     assert len(admitted) == 1
     assert [(one.client, one.code) for one in screening.refused] == [("c0", "norm")]
 
 
-def test_works_for_a_resumed_run(federation):
-    giant = federation.reply(0, arrays=federation.arrays(0, 10.0))
-    first, _ = screen(federation, [giant], norms=Norms())
-    again, _ = screen(federation, [giant], norms=Norms(known=[0.1] * 8))
+def test_works_for_a_resumed_run(sites):
+    giant = sites.reply(0, arrays=sites.arrays(0, 10.0))
+    first, _ = screen(sites, [giant], norms=Norms())
+    again, _ = screen(sites, [giant], norms=Norms(known=[0.1] * 8))
     assert len(first) == 1
     assert again == []
 
 
-def test_content_type_confusion(federation):
+def test_content_type_confusion(sites):
     content = RecordDict(
-        {"arrays": MetricRecord({"a": 1}), "metrics": federation.reference, "about": ConfigRecord()}
+        {"arrays": MetricRecord({"a": 1}), "metrics": sites.reference, "about": ConfigRecord()}
     )
-    admitted, screening = screen(federation, [federation.reply(0, content)])
+    admitted, screening = screen(sites, [sites.reply(0, content)])
     assert admitted == []
     assert [one.code for one in screening.refused] == ["report"]
 
 
-def test_what_comes_beside_is_judged_by_a_history_of_its_own(federation):
+def test_what_comes_beside_is_judged_by_a_history_of_its_own(sites):
     def with_variates(k, size):
-        reply = federation.reply(k)
-        arrays = {name: np.full_like(array, size) for name, array in federation.model.items()}
+        reply = sites.reply(k)
+        arrays = {name: np.full_like(array, size) for name, array in sites.model.items()}
         reply.content["variates"] = record_from_arrays(arrays)
         return reply
 
     norms = Norms(known=[1.0] * 8)
-    values = sum(array.size for array in federation.model.values())
+    values = sum(array.size for array in sites.model.values())
     replies = [with_variates(0, 0.0), with_variates(1, 1.0), with_variates(2, 20.0)]
-    admitted, screening = screen(federation, replies, beside={"variates": norms})
+    admitted, screening = screen(sites, replies, beside={"variates": norms})
     assert admitted == replies[:2]
     [refused] = screening.refused
     assert (refused.client, refused.code) == ("c2", "norm")
@@ -303,30 +296,30 @@ def test_what_comes_beside_is_judged_by_a_history_of_its_own(federation):
     assert norms.known[8:] == pytest.approx([0.0, math.sqrt(values), 20 * math.sqrt(values)])
 
 
-def test_a_reply_must_carry_what_comes_beside(federation):
-    admitted, screening = screen(federation, [federation.reply(0)], beside={"variates": Norms()})
+def test_a_reply_must_carry_what_comes_beside(sites):
+    admitted, screening = screen(sites, [sites.reply(0)], beside={"variates": Norms()})
     assert (admitted, screening.refused[0].code) == ([], "names")
 
 
-def private(federation, **numbers):
+def private(sites, **numbers):
     """A reply of a site that keeps its losses."""
     kept = {"loss": math.nan, "parts": {"charbonnier": math.nan}, "epsilon": 1.0, "delta": 1e-5}
-    return federation.reply(1, **{**kept, **numbers})
+    return sites.reply(1, **{**kept, **numbers})
 
 
-def test_a_loss_may_be_kept_for_privacy(federation):
-    admitted, _ = screen(federation, [private(federation)])
+def test_a_loss_may_be_kept_for_privacy(sites):
+    admitted, _ = screen(sites, [private(sites)])
     assert len(admitted) == 1
 
 
-def test_where_losses_decide_such_a_reply_is_of_no_use(federation):
-    admitted, screening = screen(federation, [private(federation)], weighs_by_loss=True)
+def test_where_losses_decide_such_a_reply_is_of_no_use(sites):
+    admitted, screening = screen(sites, [private(sites)], weighs_by_loss=True)
     assert admitted == []
     (refused,) = screening.refused
     assert refused.code == "privacy"
     assert "take strategy=fedavg" in refused.reason
 
 
-def test_a_loss_that_is_told_is_checked_as_ever(federation):
-    admitted, screening = screen(federation, [private(federation, loss=-1.0)])
+def test_a_loss_that_is_told_is_checked_as_ever(sites):
+    admitted, screening = screen(sites, [private(sites, loss=-1.0)])
     assert (admitted, [one.code for one in screening.refused]) == ([], ["loss"])

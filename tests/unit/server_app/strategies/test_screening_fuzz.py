@@ -205,34 +205,34 @@ MUTATIONS = [
 ]
 
 
-def rounds(make_federation):
+def rounds(make_sites):
     """Sound and malformed replies of each round, new ones at each call; the last of the latter come twice."""
     rng = random.Random(2026)
     for number in range(ROUNDS):
-        federation = make_federation(GOOD + BAD, seed=number)
-        good = [federation.reply(k) for k in range(GOOD)]
+        sites = make_sites(GOOD + BAD, seed=number)
+        good = [sites.reply(k) for k in range(GOOD)]
         bad = []
         for k in range(GOOD, GOOD + BAD):
             mutation = MUTATIONS[(number * BAD + k - GOOD) % len(MUTATIONS)]
-            bad.append((mutation.__name__, mutation(federation.reply(k), rng)))
+            bad.append((mutation.__name__, mutation(sites.reply(k), rng)))
         mixed = [*good, *(reply for _, reply in bad), good[0]]
         rng.shuffle(mixed)
-        yield federation, good, bad, mixed
+        yield sites, good, bad, mixed
 
 
-def test_none_reaches_the_model_and_none_raises(make_federation):
+def test_none_reaches_the_model_and_none_raises(make_sites):
     refused, codes, mutations = 0, set(), set()
-    for federation, good, bad, mixed in rounds(make_federation):
-        reference = federation.reference
+    for sites, good, bad, mixed in rounds(make_sites):
+        reference = sites.reference
         screening = Screening(
             reference,
-            sent=federation.sent,
-            clients=federation.clients,
+            sent=sites.sent,
+            clients=sites.clients,
             parts=["charbonnier"],
             norms=Norms(known=[0.1] * 8),
         )
         strategy = FedVSR(num_rounds=10)
-        strategy.configure_train(1, reference, ConfigRecord(), federation)
+        strategy.configure_train(1, reference, ConfigRecord(), sites)
         arrays, metrics = strategy.aggregate_train(1, screening.admit(mixed))
         screening.close()
 
@@ -241,7 +241,7 @@ def test_none_reaches_the_model_and_none_raises(make_federation):
             name for name, one in bad if one.metadata.src_node_id in accepted
         ]
         alone = FedVSR(num_rounds=10)
-        alone.configure_train(1, reference, ConfigRecord(), federation)
+        alone.configure_train(1, reference, ConfigRecord(), sites)
         assert (arrays, metrics) == alone.aggregate_train(1, good)
         assert {one.node for one in screening.refused} >= set(range(103, 111))
         assert all(one.reason and len(one.reason) <= 300 for one in screening.refused)
@@ -254,16 +254,16 @@ def test_none_reaches_the_model_and_none_raises(make_federation):
     assert codes == everything | {"shape", "non-finite", "norm", "timeout"}
 
 
-def test_without_screening_none_raises_and_the_model_stays_sound(make_federation):
+def test_without_screening_none_raises_and_the_model_stays_sound(make_sites):
     """In someone else's ServerApp, where reports may look as they like."""
-    for federation, good, _, mixed in rounds(make_federation):
+    for sites, good, _, mixed in rounds(make_sites):
         for strategy in (FedVSR(num_rounds=10), FedAvg()):
-            strategy.configure_train(1, federation.reference, ConfigRecord(), federation)
+            strategy.configure_train(1, sites.reference, ConfigRecord(), sites)
             arrays, _ = strategy.aggregate_train(1, mixed)
             assert {100, 101, 102} <= set(strategy.diagnostics["weights"])
-            assert list(arrays) == list(federation.model)
+            assert list(arrays) == list(sites.model)
             for name, array in arrays.items():
                 values = array.numpy()
-                assert (values.shape, values.dtype) == (federation.model[name].shape, np.float32)
+                assert (values.shape, values.dtype) == (sites.model[name].shape, np.float32)
                 assert np.isfinite(values).all()
         assert len(good) == GOOD
