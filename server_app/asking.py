@@ -161,13 +161,11 @@ class Asking(Generic[Read]):
             yield self._refusal(self._unsent.pop(0), RefusedError("unsent", reason))
         while before := len(self._waiting):
             for message_id in list(self._waiting):
-                for reply in self._grid.pull_messages([message_id]):
-                    if message_id in self._waiting:
-                        self._waiting.remove(message_id)
-                    judged = self._judge(reply)
-                    del reply  # the next one may be as large
+                pulled = list(self._grid.pull_messages([message_id]))
+                while pulled:
+                    judged = self._judge(pulled.pop(0))  # nothing but what is made of it stays
                     yield judged
-                    del judged
+                    del judged  # the next one may be as large
             if time.monotonic() >= end:
                 return
             if len(self._waiting) == before:
@@ -194,6 +192,7 @@ class Asking(Generic[Read]):
         if node in self._replied:
             raise RefusedError("duplicate", "its node has already replied")
         self._replied.add(node)
+        self._waiting.remove(reply.metadata.reply_to_message_id)
         if reply.has_error():
             # A client's own exception has another code, whatever it says.
             raised = reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION

@@ -128,11 +128,7 @@ class UpdateReader:
         self._needs_loss, self._differences, self._lost = needs_loss, differences, lost
         self._norms: dict[str, dict[str, float]] = {name: {} for name in norms}
         self._size = math.sqrt(
-            math.fsum(
-                float(np.square(array, dtype=np.float64).sum())
-                for array in sent.values()
-                if array.dtype.kind == "f"
-            )
+            math.fsum(float(np.square(array, dtype=np.float64).sum()) for array in sent.values())
         )
 
     def read(self, answer: Answer) -> ReportedUpdate:
@@ -236,7 +232,7 @@ def judge(
 
     Args:
         record: As it came.
-        form: Arrays of the names, shapes and dtypes that it must have.
+        form: Arrays of the names, shapes and dtypes that it must have; floating point.
         origin: Where the norm is measured from; None for zero, as of what is a change itself.
         differences: Whether arrays may come as float16 differences from ``form``.
 
@@ -256,8 +252,6 @@ def judge(
             raise RefusedError("dtype", f"'{name}' must be {like.dtype}, got {values.dtype}")
         if values.shape != like.shape:
             raise RefusedError("shape", f"'{name}' must have shape {like.shape}, got {values.shape}")
-        if values.dtype.kind != "f":
-            continue
         magnitudes[name], square = measure(values, _ZERO if origin is None else origin[name])
         if not magnitudes[name] < LIMIT:
             raise RefusedError(

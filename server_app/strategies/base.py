@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.flower.records import records_of
-from server_app.asking import RefusedError
+from server_app.asking import Refusal, RefusedError
 from server_app.strategies.aggregator import Aggregator
 from server_app.updates import Measured, Update, floating, judge
 
@@ -113,16 +113,20 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
         return new, self.train_metrics_aggr_fn(told, self.weighted_by_key)
 
     def _updates(self, replies: Iterable[Message], told: list[RecordDict]) -> Iterator[Update]:
+        seen: set[int] = set()
         for reply in replies:
             node = reply.metadata.src_node_id
             try:
+                if node in seen:
+                    raise RefusedError("duplicate", "its node has already replied")
                 update, metrics = self._read(reply)
             except RefusedError as error:
-                _log.warning("round: left out node %d (%s): %s", node, error.code, error)
+                Refusal("unknown", node, error.code, str(error)).log("aggregate_train")
                 continue
             finally:
                 del reply  # the next one may be as large
-            if self.weighted_by_key in metrics:
+            seen.add(node)
+            if 0 < update.examples < MOST_EXAMPLES:
                 told.append(RecordDict({keys.METRICS: metrics}))
             yield update
             del update
@@ -132,8 +136,7 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
             raise RefusedError("error", f"it failed: {reply.error if reply.has_error() else 'no content'}")
         records = records_of(reply.content, ArrayRecord)
         arrays = _only(records, self.arrayrecord_key, "ArrayRecord")
-        metrics = _finite(_only(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord"))
-        numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+        numbers = _finite(_only(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord"))
         loss = numbers.get(self.loss_key, numbers.get(keys.LOSS, math.nan))
         examples = numbers.get(self.weighted_by_key, math.nan)
         if self.needs_loss and not loss > 0:
@@ -149,16 +152,15 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
             self._sent, self._model = floating(arrays), arrays
         if absent := [name for name in self.extra if name not in records]:
             raise RefusedError("names", f"it must carry '{absent[0]}'")
-        about = records_of(reply.content, ConfigRecord).get(keys.ABOUT, ConfigRecord())
         update = Update(
-            client=str(about.get(keys.CLIENT, reply.metadata.src_node_id)),
+            client=str(reply.metadata.src_node_id),
             node=reply.metadata.src_node_id,
             model=self._judge(arrays),
             examples=examples,
             loss=loss,
             extra={name: self._judge(records[name]) for name in self.extra},
         )
-        return update, metrics
+        return update, MetricRecord(dict(numbers))
 
     def _judge(self, arrays: ArrayRecord) -> Measured:
         floats = {name: array for name, array in arrays.items() if array.dtype.startswith("float")}
@@ -174,13 +176,11 @@ def _only(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: ANN
     return next(iter(records.values()))
 
 
-def _finite(metrics: MetricRecord) -> MetricRecord:
-    """Without numbers that would make every mean of them meaningless."""
+def _finite(metrics: MetricRecord) -> dict[str, float]:
+    """The numbers of which a mean has a meaning."""
     most = float(np.finfo(np.float64).max)
-    return MetricRecord(
-        {
-            name: value
-            for name, value in metrics.items()
-            if not isinstance(value, int | float) or -most <= value <= most
-        }
-    )
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and -most <= value <= most
+    }

@@ -189,10 +189,12 @@ class Stock(Aggregator):
         new, _ = self._strategy.aggregate_train(server_round, replies)
         if new is None:
             return None
-        weights: dict[str, float] = {}
+        by_node: dict[str, float] = {}
         for layer in self._layers():
             if isinstance(layer, Aggregator):
-                weights = layer.diagnostics.get("weights", {})
+                by_node = layer.diagnostics["weights"]
+        names = {str(update.node): update.client for update in ordered}
+        weights = {names[node]: weight for node, weight in by_node.items()}
         return Combined(self._repaired(new, added=by_distance), weights)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -284,9 +286,8 @@ class _Nodes:
 def _message(update: Update, arrays: ArrayRecord, *, examples: float, loss: float) -> Message:
     """An update as Flower's strategies read it."""
     metrics = MetricRecord({keys.NUM_EXAMPLES: int(examples), keys.LOSS: loss})
-    about = ConfigRecord({keys.CLIENT: update.client})
-    content = RecordDict({keys.ARRAYS: arrays, keys.METRICS: metrics, keys.ABOUT: about})
-    return Message(content, dst_node_id=update.node, message_type=MessageType.TRAIN)
+    asked = Message(RecordDict(), dst_node_id=update.node, message_type=MessageType.TRAIN)
+    return Message(RecordDict({keys.ARRAYS: arrays, keys.METRICS: metrics}), reply_to=asked)
 
 
 def _check(layer: Strategy) -> None:

@@ -5,13 +5,14 @@ import re
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
 from fedvsr_core.errors import AggregationError, ConfigurationError
 from fedvsr_core.flower.arrays import record_from_arrays
 from server_app.aggregation.running_sum import MOST_TERMS
 from server_app.strategies.adaptive_clipping import AdaptiveClipping
-from server_app.strategies.base import Combined, RoundStrategy
+from server_app.strategies.aggregator import Combined
+from server_app.strategies.base import RoundStrategy
 from server_app.strategies.elementwise import FedMedian
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.fedvsr import FedVSR
@@ -30,25 +31,15 @@ class First(RoundStrategy):
 
     def combine(self, server_round, updates):
         updates = list(updates)
-        return Combined(updates[0].arrays.items(), {updates[0].node: 1.0}) if updates else None
+        return Combined(updates[0].arrays.items(), {updates[0].client: 1.0}) if updates else None
 
 
-def test_messages_go_to_every_node_in_order(sites):
-    config = ConfigRecord({"settings": "{}"})
-    messages = list(First().configure_train(3, sites.reference, config, sites))
-    assert [message.metadata.dst_node_id for message in messages] == [100, 101, 102, 103]
+def test_messages_go_to_every_node(sites):
+    messages = sites.configure(First(), 3, settings="{}")
+    assert sorted(message.metadata.dst_node_id for message in messages) == [100, 101, 102, 103]
     assert {message.metadata.message_type for message in messages} == {"train"}
     assert dict(messages[0].content["config"]) == {"settings": "{}", "server-round": 3}
-    assert dict(config) == {"settings": "{}"}  # the caller's record stays as it was
     assert list(messages[0].content["arrays"]) == list(sites.model)
-
-
-def test_waits_for_a_node(sites, monkeypatch):
-    seen = []
-    monkeypatch.setattr("server_app.strategies.base.time.sleep", seen.append)
-    monkeypatch.setattr(sites, "get_node_ids", lambda: [7] if seen else [])
-    assert [message.metadata.dst_node_id for message in sites.configure(First())] == [7]
-    assert seen == [1]
 
 
 @every_strategy
@@ -88,10 +79,10 @@ def unusable(sites):
         "it failed": sites.failure(1),
         "one ArrayRecord, got 2": sites.reply(1, two),
         "one MetricRecord, got 0": sites.reply(1, RecordDict({"arrays": record_from_arrays(good)})),
-        r"\['scale'\] differ": sites.reply(1, arrays={k: v for k, v in good.items() if k != "scale"}),
-        r"\['extra'\] differ": sites.reply(1, arrays={**good, "extra": good["scale"]}),
-        "must be float32 of shape": sites.reply(1, arrays={**good, "scale": np.ones(3, np.float32)}),
-        "must be float32 .* got float64": sites.reply(1, arrays={**good, "scale": np.asarray(1.0)}),
+        "'scale' differ": sites.reply(1, arrays={k: v for k, v in good.items() if k != "scale"}),
+        "'extra' differ": sites.reply(1, arrays={**good, "extra": good["scale"]}),
+        r"must have shape \(\), got \(3,\)": sites.reply(1, arrays={**good, "scale": np.ones(3, np.float32)}),
+        "must be float32, got float64": sites.reply(1, arrays={**good, "scale": np.asarray(1.0)}),
         "must come as": sites.reply(1, arrays=torn),
         "finite values": sites.reply(1, arrays=nan),
         "below 1048576": sites.reply(1, arrays=huge),
@@ -110,9 +101,9 @@ def test_unusable_replies_are_left_out(make, sites, caplog):
             caplog.clear()
             found, _ = strategy.aggregate_train(1, [others[0], bad, others[1]])
         assert found == expected, why
-        assert set(strategy.diagnostics["weights"]) == {100, 102}
+        assert set(strategy.diagnostics["weights"]) == {"100", "102"}
         [record] = caplog.records
-        assert record.message.startswith("left out the reply of node 1")
+        assert record.message.startswith(f"aggregate_train: left out node {bad.metadata.src_node_id} (")
         assert re.search(why, record.message), record.message
 
 
@@ -137,7 +128,7 @@ def test_a_round_without_replies(make, sites, caplog, with_failure):
 
 
 def test_numbers_are_averaged_by_weight(sites):
-    # by examples 10 and 30: (1 * 0.02 + 3 * 0.06) / 4; a number that isn't finite or isn't one is passed over
+    # Flower's mean, by examples 10 and 30: (1 * 0.02 + 3 * 0.06) / 4; what isn't a finite number counts as 0
     replies = [
         sites.foreign_reply(0, **{"num-examples": 10, "loss": 0.02, "odd": float("nan"), "own": 5}),
         sites.foreign_reply(1, **{"num-examples": 30, "loss": 0.06, "odd": 2.0, "many": [1, 2]}),
@@ -146,7 +137,7 @@ def test_numbers_are_averaged_by_weight(sites):
     sites.configure(strategy)
     _, metrics = strategy.aggregate_train(1, replies)
     assert isinstance(metrics, MetricRecord)
-    assert dict(metrics) == pytest.approx({"loss": 0.05, "odd": 2.0, "own": 5.0})
+    assert dict(metrics) == pytest.approx({"loss": 0.05, "odd": 1.5, "own": 1.25})
 
 
 @every_strategy
@@ -191,13 +182,6 @@ def test_replies_are_freed_group_by_group(make, sites):
     assert isinstance(arrays, ArrayRecord)
     assert counts == [1, 2, 3, 0, 1, 2, 3, 0, 1, 2]
     assert Data.alive == 0
-
-
-@every_strategy
-def test_nothing_is_evaluated_on_clients(make, sites):
-    strategy = make()
-    assert list(strategy.configure_evaluate(1, sites.reference, ConfigRecord(), sites)) == []
-    assert strategy.aggregate_evaluate(1, []) is None
 
 
 @every_strategy

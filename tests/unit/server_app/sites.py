@@ -1,20 +1,19 @@
-"""Replies as clients send them, and messages as the server sends them, without a sites."""
+"""Replies as clients send them, without a federation, and what the server makes of them."""
+
+from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.app.metadata import Metadata
-from flwr.supercore.task_identity import TaskIdentity
 
 from fedvsr_core.flower.arrays import record_from_arrays
+from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.training_report import TrainingReport
+from server_app.asking import Asking, Refusal
+from server_app.norms import Norms
+from server_app.updates import UpdateReader, floating
 
-
-@pytest.fixture(autouse=True)
-def server_identity(monkeypatch):
-    """Messages may be made as in a running ServerApp."""
-    for name in ("_task_id", "_run_id", "_node_id"):
-        monkeypatch.setattr(TaskIdentity, name, 1)
+LIMITS = SimpleNamespace(max_examples=10_000_000, max_loss=1e6)
 
 
 class Sites:
@@ -55,7 +54,7 @@ class Sites:
             "seconds": 1.0,
             "peak_memory_mb": 100.0,
             "device": "cpu",
-            "code": "ab",
+            "code": code_digest(),
             "batches": "cd",
         }
         return TrainingReport(**(facts | changes))
@@ -100,11 +99,63 @@ class Sites:
         )
 
 
-@pytest.fixture
-def sites():
-    return Sites(4)
+class _Canned:
+    """A grid that has certain replies, whatever was asked; hands them out one by one.
+
+    Attributes:
+        pulled: How many were handed out.
+    """
+
+    def __init__(self, sent, replies):
+        self._ids = {node: message_id for message_id, node in sent.items()}
+        self._replies = iter(replies)
+        self.pulled = 0
+
+    def push_messages(self, messages):
+        return [self._ids[message.metadata.dst_node_id] for message in messages]
+
+    def pull_messages(self, message_ids):
+        for reply in self._replies:
+            self.pulled += 1
+            return [reply]
+        return []
 
 
-@pytest.fixture
-def make_sites():
-    return Sites
+class Received:
+    """What comes of replies, read as the round loop does.
+
+    Attributes:
+        updates: The sound ones.
+        refused: The others, in the order of their arrival.
+        reader: What has read them.
+    """
+
+    def __init__(self, sites, replies, *, norms=None, extra=None, **options):
+        histories = {"arrays": norms or Norms(), **(extra or {})}
+        self.reader = UpdateReader(floating(sites.reference), limits=LIMITS, norms=histories, **options)
+        self.grid = _Canned(sites.sent, replies)
+        self.asking = Asking(
+            self.grid,
+            {node: RecordDict() for node in sites.clients},
+            "train",
+            read=self.reader.read,
+            clients=sites.clients,
+            lifetime_s=1,
+        )
+
+    def __iter__(self):
+        before = -1
+        while before < self.grid.pulled:
+            before = self.grid.pulled
+            yield from self.asking.answers(0)
+
+    def all(self):
+        answers = list(self)
+        self.refused = [answer for answer in answers if isinstance(answer, Refusal)]
+        self.updates = [answer for answer in answers if not isinstance(answer, Refusal)]
+        return self
+
+    def close(self):
+        self.refused += self.asking.missing()
+        self.reader.close()
+        return self

@@ -1,5 +1,6 @@
-"""Promises: sound replies pass untouched, one by one; each of the others is noted, with who, what and why."""
+"""Promises: sound replies become updates, one by one; the others are refused, with who, what and why."""
 
+import gc
 import math
 import re
 import weakref
@@ -9,55 +10,82 @@ import pytest
 from flwr.app import Array, ConfigRecord, MetricRecord, RecordDict
 
 from fedvsr_core.flower.arrays import record_from_arrays
+from fedvsr_core.flower.differences import to_differences
 from server_app.norms import Norms
-from server_app.screening import Refusal, Screening
+from tests.unit.server_app.sites import Received
 
 
-def screen(sites, replies, **options):
-    screening = Screening(sites.reference, sent=sites.sent, clients=sites.clients, **options)
-    return list(screening.admit(replies)), screening
+def receive(sites, replies, **options):
+    return Received(sites, replies, **options).all()
 
 
-def test_sound_replies_pass(sites):
-    replies = [sites.reply(k) for k in (2, 0, 3, 1)]
-    admitted, screening = screen(sites, replies)
-    screening.close()
-    assert [id(reply) for reply in admitted] == [id(reply) for reply in replies]
-    assert screening.refused == []
+def refusals(received):
+    return [(refusal.client, refusal.code) for refusal in received.refused]
+
+
+def test_sound_replies_become_updates(sites):
+    received = receive(sites, [sites.reply(k) for k in (2, 0, 3, 1)]).close()
+    assert [update.client for update in received.updates] == ["c2", "c0", "c3", "c1"]
+    assert [update.node for update in received.updates] == [102, 100, 103, 101]
+    assert received.refused == []
+    first = received.updates[0]
+    assert (first.examples, first.loss, first.report) == (30, 0.06, sites.report(2))
+    assert list(first.arrays) == list(sites.model)
+    for name, array in sites.arrays(2).items():
+        np.testing.assert_array_equal(first.arrays[name], array)
+        assert not first.arrays[name].flags.writeable
+        assert first.model.magnitudes[name] == np.abs(array).max()
+
+
+def test_an_update_shares_the_bytes_that_came_and_keeps_no_message(sites):
+    reply = sites.reply(0)
+    array, alive = reply.content["arrays"]["conv.weight"], weakref.ref(reply)
+    replies = [reply]
+    del reply
+    (update,) = receive(sites, (replies.pop() for _ in range(1))).updates
+    gc.collect()
+    assert alive() is None
+    assert update.record()["conv.weight"].data is array.data
+    assert np.shares_memory(update.arrays["conv.weight"], np.frombuffer(array.data, np.uint8))
 
 
 def test_one_at_a_time(sites):
     taken, alive = [], []
 
-    def arriving():
-        for k in range(4):
-            taken.append(k)
-            reply = sites.reply(k)
-            alive.append(weakref.ref(reply))
-            yield reply
-            del reply
+    def make(k):
+        taken.append(k)
+        reply = sites.reply(k)
+        alive.append(weakref.ref(reply))
+        return reply
 
-    screening = Screening(sites.reference, sent=sites.sent, clients=sites.clients)
-    for number, reply in enumerate(screening.admit(arriving())):
+    for number, update in enumerate(Received(sites, map(make, range(4)))):
+        assert update.client == f"c{number}"
         assert taken == list(range(number + 1))
-        assert sum(one() is not None for one in alive) == 1
-        del reply
+        gc.collect()
+        assert [reply() for reply in alive] == [None] * len(taken)
 
 
-def test_missing_replies_are_timeouts(sites):
-    _, screening = screen(sites, [sites.reply(1), sites.failure(2)])
-    screening.close()
-    assert [(one.client, one.node, one.code) for one in screening.refused] == [
-        ("c2", 102, "error"),
-        ("c0", 100, "timeout"),
-        ("c3", 103, "timeout"),
-    ]
+def test_differences_become_whole_arrays(sites):
+    trained = record_from_arrays(sites.arrays(0))
+    reply = sites.reply(0, arrays=to_differences(trained, sites.reference))
+    assert {array.dtype for array in reply.content["arrays"].values()} == {"float16"}
+    (update,) = receive(sites, [reply], differences=True).updates
+    assert list(update.record()) == list(sites.model)
+    for name, array in sites.arrays(0).items():
+        np.testing.assert_allclose(update.arrays[name], array, atol=1e-4)
+        assert update.arrays[name].dtype == np.float32
+        np.testing.assert_array_equal(update.record()[name].numpy(), update.arrays[name])
+    assert update.model.norm == pytest.approx(
+        receive(sites, [sites.reply(0)]).updates[0].model.norm, rel=1e-3
+    )
+    assert refusals(receive(sites, [reply])) == [("c0", "dtype")]
 
 
-def test_a_failure_names_the_node_that_was_asked(sites):
-    # the SuperLink speaks for a node that is gone: the message says who was asked
-    _, screening = screen(sites, [sites.failure(2, "Traceback ...\n  File x\nMemoryError: no room\n")])
-    assert screening.refused == [Refusal("c2", 102, "error", "error 2: MemoryError: no room")]
+def test_a_lost_upload_is_not_even_read(sites):
+    received = receive(sites, [sites.reply(0), sites.reply(1)], lost={"c0"}, norms=(norms := Norms())).close()
+    assert [update.client for update in received.updates] == ["c1"]
+    assert refusals(received)[0] == ("c0", "lost")
+    assert len(norms.known) == 1
 
 
 def changed(sites, name, value):
@@ -76,11 +104,6 @@ def without(sites, name):
     return reply
 
 
-def emptied(reply):
-    reply.__dict__["_content"] = None
-    return reply
-
-
 def with_array(sites, **fields):
     record = sites.reference
     array = record["conv.bias"]
@@ -90,11 +113,7 @@ def with_array(sites, **fields):
 
 
 CASES = {
-    "failure": ("error", "error 2: it broke", lambda f: f.failure(1)),
-    "silent failure": ("error", "error 5: no reason given", lambda f: f.failure(1, None, 5)),
-    "empty": ("error", "it has no content", lambda f: emptied(f.reply(1))),
     "no report": ("report", "can't be read", lambda f: without(f, "metrics")),
-    "no words": ("report", "can't be read", lambda f: without(f, "about")),
     "loss missing": ("report", "KeyError", lambda f: with_record(f, "metrics", MetricRecord({"loss": 0.1}))),
     "infinite count": (
         "report",
@@ -130,7 +149,6 @@ CASES = {
         "it reports 'high-frequency'",
         lambda f: f.reply(1, parts={"high-frequency": 1.0}),
     ),
-    "other name": ("identity", "says that it is 'c0'", lambda f: f.reply(1, client="c0")),
     "no examples": ("examples", "reports 0 examples", lambda f: f.reply(1, examples=0)),
     "negative": ("examples", "reports -5 examples", lambda f: f.reply(1, examples=-5)),
     "too many": ("examples", "reports 10000001 examples", lambda f: f.reply(1, examples=10_000_001)),
@@ -153,7 +171,7 @@ CASES = {
         "must be float32, got float64",
         lambda f: f.reply(1, arrays=changed(f, "scale", 0.5)),
     ),
-    "false dtype": ("dtype", "got float64, float32", lambda f: with_array(f, dtype="float64")),
+    "false dtype": ("dtype", "float64 as it says, got float32", lambda f: with_array(f, dtype="float64")),
     "pickle": ("dtype", "must come as", lambda f: with_array(f, stype="pickle")),
     "no file": ("dtype", "numpy's file format", lambda f: with_array(f, data=b"\x80\x04N.")),
     "cut": ("dtype", "16 bytes, got 15", lambda f: with_array(f, data=f.reference["conv.bias"].data[:-1])),
@@ -162,7 +180,7 @@ CASES = {
         r"\(4,\), got \(1,\)",
         lambda f: f.reply(1, arrays=changed(f, "conv.bias", np.ones(1, "f4"))),
     ),
-    "false shape": ("shape", r"got \(2, 2\), \(4,\)", lambda f: with_array(f, shape=(2, 2))),
+    "false shape": ("shape", r"\(2, 2\) as it says, got \(4,\)", lambda f: with_array(f, shape=(2, 2))),
     "nan": ("non-finite", "'scale'", lambda f: f.reply(1, arrays=changed(f, "scale", np.float32(math.nan)))),
     "inf": ("non-finite", "'scale'", lambda f: f.reply(1, arrays=changed(f, "scale", np.float32(-math.inf)))),
     "absurd": (
@@ -171,8 +189,6 @@ CASES = {
         lambda f: f.reply(1, arrays=changed(f, "scale", np.float32(2e6))),
     ),
     "giant step": ("norm", "the bound is", lambda f: f.reply(1, arrays=f.arrays(1, size=10.0))),
-    "stranger": ("unknown", "node 101 answers nothing", lambda f: f.reply(1, to="m77")),
-    "answers nobody": ("unknown", "node 101 answers nothing", lambda f: f.reply(1, to="")),
 }
 
 
@@ -186,37 +202,23 @@ def numbers(sites, **changes):
 @pytest.mark.parametrize(("code", "why", "make"), CASES.values(), ids=CASES)
 def test_refuses(code, why, make, sites):
     usual = Norms(known=[0.1] * 8)
-    admitted, screening = screen(sites, [sites.reply(0), make(sites)], parts=["charbonnier"], norms=usual)
-    assert [reply.metadata.src_node_id for reply in admitted] == [100]
-    [refusal] = screening.refused
-    assert refusal.code == code
+    received = receive(sites, [sites.reply(0), make(sites)], parts=["charbonnier"], norms=usual)
+    assert [update.node for update in received.updates] == [100]
+    [refusal] = received.refused
+    assert (refusal.client, refusal.node, refusal.code) == ("c1", 101, code)
     assert re.search(why, refusal.reason), refusal.reason
     assert len(refusal.reason) <= 300
-    assert (refusal.client, refusal.node) == (("unknown", 0) if code == "unknown" else ("c1", 101))
-
-
-def test_a_second_reply_is_refused(sites):
-    admitted, screening = screen(sites, [sites.reply(0), sites.reply(0, loss=0.5)])
-    assert len(admitted) == 1
-    assert screening.refused == [
-        Refusal("c0", 100, "duplicate", "its node has already replied in this round")
-    ]
 
 
 def test_loss_parts_are_free_unless_named(sites):
     replies = [sites.reply(0, parts={"own": 1.0}), sites.reply(1, parts={})]
-    assert len(screen(sites, replies)[0]) == 2
-
-
-def test_integer_arrays_need_only_their_form(sites):
-    sites.model["counter"] = np.asarray(2**40)
-    assert len(screen(sites, [sites.reply(0)])[0]) == 1
+    assert len(receive(sites, replies).updates) == 2
 
 
 def test_more_words_are_harmless(sites):
     reply = sites.reply(0)
     reply.content["more"] = ConfigRecord({"a": "b"})
-    assert len(screen(sites, [reply])[0]) == 1
+    assert len(receive(sites, [reply]).updates) == 1
 
 
 def test_norms_by_hand(make_sites):
@@ -224,21 +226,21 @@ def test_norms_by_hand(make_sites):
     step = {name: array.copy() for name, array in sites.model.items()}
     step["conv.bias"] += np.array([3, 0, 0, 0], np.float32)
     step["scale"] = np.asarray(step["scale"] + np.float32(4))
-    _, screening = screen(sites, [sites.reply(0, arrays=step), sites.failure(1)])
-    assert screening.norms == {100: pytest.approx(5.0)}
+    norms = Norms()
+    received = receive(sites, [sites.reply(0, arrays=step), sites.failure(1)], norms=norms).close()
+    assert received.updates[0].model.norm == pytest.approx(5.0)
+    assert norms.known == [received.updates[0].model.norm]
 
 
 def test_norms_of_a_round_count_from_the_next(sites):
     history = Norms(fewest=4)
     replies = [sites.reply(k, arrays=sites.arrays(k, size)) for k, size in enumerate([1e-2, 1e-2, 1e-2, 1.0])]
-    admitted, screening = screen(sites, replies, norms=history)
-    screening.close()
-    assert len(admitted) == 4
-    admitted, screening = screen(sites, list(reversed(replies)), norms=history)
-    assert [reply.metadata.src_node_id for reply in admitted] == [102, 101, 100]
-    [refusal] = screening.refused
-    assert (refusal.client, refusal.code) == ("c3", "norm")
-    assert set(screening.norms) == set(sites.clients)
+    assert len(receive(sites, replies, norms=history).close().updates) == 4
+    received = receive(sites, list(reversed(replies)), norms=history)
+    assert [update.node for update in received.updates] == [102, 101, 100]
+    assert refusals(received) == [("c3", "norm")]
+    received.close()
+    assert len(history.known) == 8  # that of the refused one, too
 
 
 def test_usual_differences_between_clients_pass(make_sites):
@@ -247,37 +249,30 @@ def test_usual_differences_between_clients_pass(make_sites):
     for seed in range(10):
         sizes = np.random.default_rng(seed).uniform(1e-3, 9e-3, 8)
         replies = [sites.reply(k, arrays=sites.arrays(k, size)) for k, size in enumerate(sizes)]
-        admitted, screening = screen(sites, replies, norms=history)
-        screening.close()
-        assert len(admitted) == 8
+        assert len(receive(sites, replies, norms=history).close().updates) == 8
 
 
 def test_before_norms_are_known_the_model_is_the_measure(sites):
     size = math.hypot(*(float(np.linalg.norm(array)) for array in sites.model.values()))
     far = {name: array + np.asarray(30 * size, array.dtype) for name, array in sites.model.items()}
-    admitted, screening = screen(sites, [sites.reply(0, arrays=far), sites.reply(1)])
-    assert len(admitted) == 1
-    assert [(one.client, one.code) for one in screening.refused] == [("c0", "norm")]
+    received = receive(sites, [sites.reply(0, arrays=far), sites.reply(1)])
+    assert len(received.updates) == 1
+    assert refusals(received) == [("c0", "norm")]
 
 
 def test_works_for_a_resumed_run(sites):
     giant = sites.reply(0, arrays=sites.arrays(0, 10.0))
-    first, _ = screen(sites, [giant], norms=Norms())
-    again, _ = screen(sites, [giant], norms=Norms(known=[0.1] * 8))
-    assert len(first) == 1
-    assert again == []
+    assert len(receive(sites, [giant], norms=Norms()).updates) == 1
+    assert receive(sites, [giant], norms=Norms(known=[0.1] * 8)).updates == []
 
 
 def test_content_type_confusion(sites):
-    content = RecordDict(
-        {"arrays": MetricRecord({"a": 1}), "metrics": sites.reference, "about": ConfigRecord()}
-    )
-    admitted, screening = screen(sites, [sites.reply(0, content)])
-    assert admitted == []
-    assert [one.code for one in screening.refused] == ["report"]
+    about = sites.report(0).pack()["about"]
+    content = RecordDict({"arrays": MetricRecord({"a": 1}), "metrics": sites.reference, "about": about})
+    assert refusals(receive(sites, [sites.reply(0, content)])) == [("c0", "report")]
 
 
-def test_what_comes_beside_is_judged_by_a_history_of_its_own(sites):
+def test_a_further_record_is_judged_by_a_history_of_its_own(sites):
     def with_variates(k, size):
         reply = sites.reply(k)
         arrays = {name: np.full_like(array, size) for name, array in sites.model.items()}
@@ -287,18 +282,18 @@ def test_what_comes_beside_is_judged_by_a_history_of_its_own(sites):
     norms = Norms(known=[1.0] * 8)
     values = sum(array.size for array in sites.model.values())
     replies = [with_variates(0, 0.0), with_variates(1, 1.0), with_variates(2, 20.0)]
-    admitted, screening = screen(sites, replies, beside={"variates": norms})
-    assert admitted == replies[:2]
-    [refused] = screening.refused
-    assert (refused.client, refused.code) == ("c2", "norm")
-    assert re.match(r"its 'variates' has the norm \d+, the bound is 20$", refused.reason)
-    screening.close()
+    received = receive(sites, replies, extra={"variates": norms})
+    assert [update.extra["variates"].norm for update in received.updates] == pytest.approx(
+        [0.0, math.sqrt(values)]
+    )
+    assert refusals(received) == [("c2", "norm")]
+    assert re.match(r"its 'variates' has the norm \d+, the bound is 20$", received.refused[0].reason)
+    received.close()
     assert norms.known[8:] == pytest.approx([0.0, math.sqrt(values), 20 * math.sqrt(values)])
 
 
-def test_a_reply_must_carry_what_comes_beside(sites):
-    admitted, screening = screen(sites, [sites.reply(0)], beside={"variates": Norms()})
-    assert (admitted, screening.refused[0].code) == ([], "names")
+def test_a_reply_must_carry_every_record(sites):
+    assert refusals(receive(sites, [sites.reply(0)], extra={"variates": Norms()})) == [("c0", "names")]
 
 
 def private(sites, **numbers):
@@ -308,18 +303,15 @@ def private(sites, **numbers):
 
 
 def test_a_loss_may_be_kept_for_privacy(sites):
-    admitted, _ = screen(sites, [private(sites)])
-    assert len(admitted) == 1
+    (update,) = receive(sites, [private(sites)]).updates
+    assert math.isnan(update.loss)
 
 
 def test_where_losses_decide_such_a_reply_is_of_no_use(sites):
-    admitted, screening = screen(sites, [private(sites)], weighs_by_loss=True)
-    assert admitted == []
-    (refused,) = screening.refused
-    assert refused.code == "privacy"
-    assert "take strategy=fedavg" in refused.reason
+    received = receive(sites, [private(sites)], needs_loss=True)
+    assert refusals(received) == [("c1", "privacy")]
+    assert "take strategy=fedavg" in received.refused[0].reason
 
 
 def test_a_loss_that_is_told_is_checked_as_ever(sites):
-    admitted, screening = screen(sites, [private(sites, loss=-1.0)])
-    assert (admitted, [one.code for one in screening.refused]) == ([], ["loss"])
+    assert refusals(receive(sites, [private(sites, loss=-1.0)])) == [("c1", "loss")]
