@@ -1,4 +1,4 @@
-"""Trained weights as float16 differences from the global model: half the bytes of an upload."""
+"""Trained weights as float16 differences from the global model: half the bytes of a reply."""
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
@@ -25,7 +25,7 @@ def to_differences(trained: ArrayRecord, start: ArrayRecord) -> ArrayRecord:
 
 def from_differences(received: ArrayRecord, start: ArrayRecord) -> ArrayRecord:
     """Undo `to_differences`; what can't be one of its arrays stays as it is, for the receiver to refuse."""
-    return ArrayRecord({name: _whole(array, start.get(name)) for name, array in received.items()})
+    return ArrayRecord({name: _restored(array, start.get(name)) for name, array in received.items()})
 
 
 def _difference(array: Array, start: Array) -> Array:
@@ -37,7 +37,7 @@ def _difference(array: Array, start: Array) -> Array:
     return Array(difference) if np.isfinite(difference).all() else array
 
 
-def _whole(array: Array, start: Array | None) -> Array:
+def _restored(array: Array, start: Array | None) -> Array:
     try:
         difference = view(array)
     except ShapeError:
