@@ -47,9 +47,10 @@ class ControlVariate(Plain):
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         own, servers = start.client_state.recall(), start.arrays.get(keys.VARIATES, {})
         self._start, self._count = start, 0
-        self._own = {name: _like(own.get(name), parameter) for name, parameter in trained.items()}
+        self._own = {name: _tensor_like(own.get(name), parameter) for name, parameter in trained.items()}
         self._correction = {
-            name: _like(servers.get(name), parameter) - self._own[name] for name, parameter in trained.items()
+            name: _tensor_like(servers.get(name), parameter) - self._own[name]
+            for name, parameter in trained.items()
         }
         self._sum = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
         if self.option == 1:
@@ -85,6 +86,6 @@ class ControlVariate(Plain):
                 self._sum[name] += parameter.grad
 
 
-def _like(array: object, parameter: Tensor) -> Tensor:
+def _tensor_like(array: object, parameter: Tensor) -> Tensor:
     """An array as a tensor of a parameter's dtype and device; zeros where there is none."""
     return torch.zeros_like(parameter) if array is None else torch.tensor(array).to(parameter)

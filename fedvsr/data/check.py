@@ -58,12 +58,12 @@ class Finding:
 
 
 def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Finding]:
-    """Look at every clip of a dataset.
+    """Check every clip of a dataset.
 
     Args:
         layout: The dataset.
         quick: Whether to read only the headers of images, and decode no video.
-        workers: Clips that are looked at side by side.
+        workers: Clips that are checked in parallel.
 
     Yields:
         A finding for each clip, in order.
@@ -77,7 +77,7 @@ def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Find
 
 
 def check_entry(entry: Entry, *, scale: int, quick: bool) -> Finding:
-    """Look at one clip; arguments as for `check_all`."""
+    """Check one clip; arguments as for `check_all`."""
     finding = Finding(entry.name, label=entry.label, held_out=entry.held_out)
     if entry.high.is_file():
         _check_video(entry, finding, quick)
@@ -153,8 +153,8 @@ def _check_folder(entry: Entry, finding: Finding, quick: bool) -> None:
     gaps = [f"after '{files[stop - 1].name}'" for _, stop in runs[:-1]]
     if gaps:
         finding.problems.append(
-            f"numbering jumps {_some(gaps)}; restore the missing frames, or leave it so and the clip is cut"
-            " there"
+            f"numbering jumps {_join_names(gaps)}; restore the missing frames, or leave it so and the clip is"
+            " cut there"
         )
     try:
         finding.height, finding.width = image_size(files[0])
@@ -187,7 +187,7 @@ def _check_images(folder: Path, finding: Finding, quick: bool) -> list[Path]:
         if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES and not file.name.startswith(".")
     )
     if others:
-        finding.notes.append(f"{_some(others)} among the frames is no image and is left out")
+        finding.notes.append(f"{_join_names(others)} among the frames is no image and is left out")
     try:
         files = image_files(folder)
     except DataError as error:
@@ -208,23 +208,23 @@ def _check_images(folder: Path, finding: Finding, quick: bool) -> list[Path]:
         except (DataError, OSError, SyntaxError):  # the last is what PIL says of broken PNGs
             broken.append(file.name)
     if empty:
-        finding.problems.append(f"{_some(empty)} has 0 bytes; extract it anew")
+        finding.problems.append(f"{_join_names(empty)} has 0 bytes; extract it anew")
     if broken:
-        finding.problems.append(f"{_some(broken)} can't be read as an image; extract it anew")
+        finding.problems.append(f"{_join_names(broken)} can't be read as an image; extract it anew")
     if deep:
         finding.notes.append(
-            f"{_some(deep)} has 16 bits, which are reduced to 8; convert it for another rounding"
+            f"{_join_names(deep)} has 16 bits, which are reduced to 8; convert it for another rounding"
         )
     if len(sizes) > 1:
         usual = max(sizes, key=lambda size: len(sizes[size]))
         odd = [name for size, names in sizes.items() if size != usual for name in names]
         finding.problems.append(
-            f"frames must have one size, {usual[1]}x{usual[0]} as most, but {_some(odd)} has another;"
+            f"frames must have one size, {usual[1]}x{usual[0]} as most, but {_join_names(odd)} has another;"
             " replace or remove it"
         )
     return files
 
 
-def _some(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     shown = ", ".join(names[:_SHOWN])
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

@@ -125,7 +125,7 @@ class ByLabel:
                 [group[place] for place in piece]
                 for piece in np.array_split(np.arange(len(group)), len(deal))
             ]
-        return _full(parts, "take fewer clients or more clips of each label")
+        return _refuse_empty_parts(parts, "take fewer clients or more clips of each label")
 
 
 class Dirichlet:
@@ -155,11 +155,11 @@ class Dirichlet:
             order = rng.permutation(len(group))
             for part, (first, stop) in zip(parts, pairwise(edges), strict=True):
                 part += [group[place] for place in order[first:stop]]
-        return _full(parts, "take a larger alpha, another seed, fewer clients or more video")
+        return _refuse_empty_parts(parts, "take a larger alpha, another seed, fewer clients or more video")
 
 
 class ByDegradation:
-    """Each client films with a camera of its own: blur, noise and codec are drawn once, for all its clips.
+    """A camera for each client: blur, noise and codec are drawn once, for all its clips.
 
     Attributes:
         clips: How the clips themselves are divided.
@@ -217,16 +217,16 @@ def _by_share(shots: Sequence[Shot], shares: Sequence[float], remedy: str = "") 
     ends = np.cumsum([0, *(shot.frames for shot in shots)])
     wanted = np.cumsum([0, *shares]) / sum(shares) * ends[-1]
     edges = [int(np.abs(ends - place).argmin()) for place in wanted]
-    if len(set(shares)) == 1:  # equal shares: nobody goes without for the sake of rounding
+    if len(set(shares)) == 1:  # equal shares: rounding leaves no client without frames
         for client in range(1, len(edges) - 1):
             edges[client] = max(edges[client], edges[client - 1] + 1)
         for client in range(len(edges) - 2, 0, -1):
             edges[client] = min(edges[client], edges[client + 1] - 1)
     parts = [list(shots[first:stop]) for first, stop in pairwise(edges)]
-    return _full(parts, f"{remedy}take fewer clients or more video")
+    return _refuse_empty_parts(parts, f"{remedy}take fewer clients or more video")
 
 
-def _full(parts: Parts, remedy: str) -> Parts:
+def _refuse_empty_parts(parts: Parts, remedy: str) -> Parts:
     if empty := [str(client) for client, part in enumerate(parts) if not part]:
         raise DataError(f"client {', '.join(empty)} of {len(parts)} would get no clip; {remedy}")
     return parts

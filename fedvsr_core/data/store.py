@@ -1,4 +1,4 @@
-"""The clip store: clips decoded once, of which a crop of a few frames is read without the rest.
+"""The clip store: clips decoded once, from which a crop of a few frames is read by itself.
 
 A folder with ``clip-store.json`` and a folder for each prepared clip. That holds ``clip.json`` and, for each
 of its shots, the raw bytes of the frames, planes one after the other, (T, 3, H, W): the rows of a crop are

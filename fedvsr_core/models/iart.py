@@ -23,7 +23,7 @@ from fedvsr_core.layers.windows import Size3
 from fedvsr_core.models.contract import VideoModel
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
-_FRAMES = 3  # that a backbone sees
+_FRAMES = 3  # of a backbone's input
 _DROP_PATH = 0.1  # of the last block in training; rises from zero
 _UNUSED = ("conv_first", "conv_first_feat", "conv_before_upsample")  # of each backbone
 
@@ -41,7 +41,7 @@ class IART(VideoModel):
             the first.
         window_size: Frames, rows and columns of a window; (3, 8, 8) in the paper.
         in_channels: 3; other values are refused, as are those of the next arguments.
-        num_frames: Frames that a backbone sees: 3.
+        num_frames: Frames of a backbone's input: 3.
         patch_size: 1.
         is_low_res_input: True.
         img_size: Size of the training crops, as published configurations name it; changes nothing.
@@ -120,7 +120,7 @@ class IART(VideoModel):
         backward_flows, forward_flows = neighbour_flows(self.spynet, low)
         keep = Tensor.cpu if len(frames) > self.cpu_cache_length else Tensor.contiguous
         features = [keep(self.conv_first(frame)) for frame in frames]
-        for name in _BRANCHES:  # each goes on with what the one before has made
+        for name in _BRANCHES:  # each continues with the features of the one before
             turn = -1 if name.startswith("backward") else 1  # backward branches visit the last frame first
             flows = backward_flows.flip(1) if turn < 0 else forward_flows
             features = list(map(keep, self._propagate(name, features[::turn], flows)))[::turn]

@@ -54,7 +54,7 @@ def find_videos(folder: Path) -> list[Path]:
     for here, _, files in os.walk(folder):
         suffixes = {name: Path(name).suffix.lower() for name in files if not name.startswith(".")}
         videos = [Path(here, name) for name, suffix in suffixes.items() if suffix in VIDEO_SUFFIXES]
-        if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images beside videos are posters
+        if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images next to videos are posters
             videos = [Path(here)]
         paths += videos
     return sorted(paths, key=lambda path: natural_key(str(path)))

@@ -1,4 +1,4 @@
-"""Promises: a client that can't do what it was asked answers with a word; its own log has the rest."""
+"""Promises: a client that can't do what it was asked answers with a word; the details are in its own log."""
 
 import logging
 

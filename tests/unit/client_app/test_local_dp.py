@@ -7,7 +7,7 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 
 from client_app.app import app
-from client_app.local_dp import add_local_noise, stricter
+from client_app.local_dp import add_local_noise, stricter_privacy
 from fedvsr_core.components import build
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
@@ -116,7 +116,7 @@ def test_more_than_the_model_is_refused(message, context):
     ids=str,
 )
 def test_the_stricter_of_site_and_run_counts(run, site, expected):
-    asked = stricter(Privacy(**run), site)
+    asked = stricter_privacy(Privacy(**run), site)
     assert (asked.epsilon, asked.delta, asked.clipping_norm) == expected
 
 
@@ -125,7 +125,7 @@ def test_the_stricter_of_site_and_run_counts(run, site, expected):
 )
 def test_numbers_without_sense_are_refused(site):
     with pytest.raises(ConfigurationError, match="must have an epsilon > 0"):
-        stricter(Privacy(), site)
+        stricter_privacy(Privacy(), site)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.data.loaders import Batches, Draw, ahead, to_float
+from fedvsr_core.data.loaders import Batches, Draw, prefetched, to_float
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 from fedvsr_core.settings import Training
@@ -195,7 +195,7 @@ def test_workers_change_nothing(workers):
 @pytest.mark.parametrize("workers", [0, 1, 4])
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_ahead_is_in_order(count, workers):
-    assert list(ahead(lambda number: number**2, count, workers=workers)) == [n**2 for n in range(count)]
+    assert list(prefetched(lambda number: number**2, count, workers=workers)) == [n**2 for n in range(count)]
 
 
 def test_ahead_passes_errors_on_and_stops():
@@ -206,7 +206,7 @@ def test_ahead_passes_errors_on_and_stops():
         return 1 // (3 - number)
 
     with pytest.raises(ZeroDivisionError):
-        list(ahead(make, 1000, workers=2))
+        list(prefetched(make, 1000, workers=2))
     assert max(made) < 10
 
 
