@@ -101,7 +101,7 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Combine the replies, and their numbers; (None, None) if none can be used."""
         self.diagnostics = {}
-        told: list[RecordDict] = []
+        told: dict[int, RecordDict] = {}
         combined = self.combine(server_round, self._updates(replies, told))
         if combined is None:
             _log.warning("round %d has no reply that can be used; the model stays as it was", server_round)
@@ -110,9 +110,9 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
         new = ArrayRecord(dict(self._model))  # integer arrays stay; the order, too
         for name, values in combined.arrays:
             new[name] = Array(np.asarray(values, dtype=self._sent[name].dtype))
-        return new, self.train_metrics_aggr_fn(told, self.weighted_by_key)
+        return new, self.train_metrics_aggr_fn([told[node] for node in sorted(told)], self.weighted_by_key)
 
-    def _updates(self, replies: Iterable[Message], told: list[RecordDict]) -> Iterator[Update]:
+    def _updates(self, replies: Iterable[Message], told: dict[int, RecordDict]) -> Iterator[Update]:
         seen: set[int] = set()
         for reply in replies:
             node = reply.metadata.src_node_id
@@ -127,7 +127,7 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
                 del reply  # the next one may be as large
             seen.add(node)
             if 0 < update.examples < MOST_EXAMPLES:
-                told.append(RecordDict({keys.METRICS: metrics}))
+                told[node] = RecordDict({keys.METRICS: metrics})
             yield update
             del update
 

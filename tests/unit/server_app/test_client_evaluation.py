@@ -9,11 +9,11 @@ from flwr.app import Error, Message
 from fedvsr_core.components import build
 from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
 from fedvsr_core.flower import keys
-from server_app.norms import Norms
 from server_app.records.journal import Journal, read_journal
 from server_app.records.run_dir import RunDir
 from server_app.records.summary import summary
 from server_app.rounds import Rounds
+from server_app.state import RunState
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def run(tiny, tmp_path):
             device=torch.device("cpu"),
             protocol=protocol_of(settings),
         )
-        parts = {"strategy": build(settings.strategy.server, num_rounds=2), "model": build(settings.model)}
+        strategy = build(settings.strategy.server, num_rounds=2)
         with Journal(directory.journal) as journal:
             rounds = Rounds(
                 settings,
@@ -38,8 +38,7 @@ def run(tiny, tmp_path):
                 held_out=held_out,
                 run_dir=directory,
                 journal=journal,
-                norms={"arrays": Norms()},
-                **parts,
+                state=RunState(settings, build(settings.model), strategy),
             )
             rounds.gather()
             rounds.run(None)

@@ -17,10 +17,10 @@ from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.flower.declines import decline
 from server_app.checkpoints import BEST, LAST, load_round
 from server_app.cohort import draw, lost_uploads
-from server_app.norms import Norms
 from server_app.records.journal import Journal, read_journal
 from server_app.records.run_dir import RunDir
 from server_app.rounds import MOST_IDLE, Rounds
+from server_app.state import RunState
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.stock import adapted
 
@@ -33,30 +33,26 @@ class Run:
         self.grid = grid
         self.model = initial_model(settings)
         self.strategy = strategy or adapted(build(settings.strategy.server, num_rounds=settings.rounds))
-        held_out = HeldOut(
+        self.held_out = HeldOut(
             build(settings.data).held_out(),
             degradation=build(settings.degradation),
             chunk=settings.evaluation.chunk,
             device=torch.device("cpu"),
             protocol=protocol_of(settings).on(settings.names["degradation"]),
         )
-        self.held_out = held_out
-        self.norms = {name: Norms() for name in (keys.ARRAYS, *self.strategy.beside)}
-        self.counted = {}
         self.dir = path or RunDir.create(str(root), ["tiny"])
 
-    def go(self, done=None):
+    def go(self, *, resumed=False):
+        state = RunState(self.settings, self.model, self.strategy)
+        done = state.restore(self.dir.checkpoints) if resumed else None
         with Journal(self.dir.journal) as journal:
             rounds = Rounds(
                 self.settings,
                 grid=self.grid,
-                strategy=self.strategy,
-                model=self.model,
+                state=state,
                 held_out=self.held_out,
                 run_dir=self.dir,
                 journal=journal,
-                norms=self.norms,
-                counted=self.counted,
             )
             self.clients = rounds.gather()
             rounds.run(done)
@@ -64,14 +60,7 @@ class Run:
 
     def resume(self, grid):
         """Go on as a new process would: all parts are new, the state comes from the last checkpoint."""
-        new = Run(self.settings, grid, None, path=self.dir)
-        checkpoint = load_round(self.dir.checkpoints / LAST)
-        new.model.load_state_dict(dict(checkpoint.state))
-        new.strategy.load_state(checkpoint.strategy_state)
-        for name, known in checkpoint.history["norms"].items():
-            new.norms[name].add(known)
-        new.counted = checkpoint.history["counted"]
-        return new.go(checkpoint.round)
+        return Run(self.settings, grid, None, path=self.dir).go(resumed=True)
 
     def lines(self, phase):
         return [line for line in read_journal(self.dir.journal) if line["phase"] == phase]

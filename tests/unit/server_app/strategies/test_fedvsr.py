@@ -6,7 +6,6 @@ import random
 
 import numpy as np
 import pytest
-from flwr.serverapp.strategy import Strategy
 
 from fedvsr_core.aggregation.weights import loss_aware
 from fedvsr_core.errors import AggregationError
@@ -30,10 +29,10 @@ def test_is_the_weighted_mean(sites, server_round, guard):
     decided = loss_aware(LOSSES, progress=server_round / 10, guard=guard)
     found = strategy.diagnostics
     assert list(found["weights"].values()) == decided.weights.tolist()
-    assert list(found["weights"]) == [100, 101, 102, 103]
+    assert list(found["weights"]) == ["100", "101", "102", "103"]
     assert (found["hellinger"], found["mixing"]) == (decided.hellinger, decided.mixing)
     assert found["guarded"] == [str(100 + position) for position in decided.guarded]
-    assert metrics["loss"] == pytest.approx(np.dot(decided.weights, LOSSES))
+    assert metrics["loss"] == pytest.approx(np.dot(np.arange(1, 5), LOSSES) / 10)  # by examples
     for name in sites.model:
         expected = sum(
             weight * sites.arrays(k)[name].astype(np.float64) for k, weight in enumerate(decided.weights)
@@ -68,7 +67,7 @@ def test_uniform_in_the_last_round_and_after(sites):
 def test_a_client_without_a_sound_loss_is_left_out(sites, loss):
     strategy, arrays, _ = round_of(sites, [0.02, loss, 0.03])
     _, expected, _ = round_of(sites, [0.02, 0.0, 0.03], order=[0, 2])
-    assert set(strategy.diagnostics["weights"]) == {100, 102}
+    assert set(strategy.diagnostics["weights"]) == {"100", "102"}
     assert arrays == expected
 
 
@@ -79,35 +78,10 @@ def test_absurd_losses_keep_within_the_guard(sites, loss):
     assert sum(weights.values()) == pytest.approx(1)
     assert max(weights.values()) <= 1.5 / 4 * (1 + 1e-12)
     expected = sum(
-        weight * sites.arrays(node - 100)["conv.weight"].astype(np.float64)
+        weight * sites.arrays(int(node) - 100)["conv.weight"].astype(np.float64)
         for node, weight in weights.items()
     )
     np.testing.assert_allclose(arrays["conv.weight"].numpy(), expected, rtol=1e-6)
-
-
-def test_in_someone_elses_server_app(sites):
-    """Flower's own loop drives it; error replies and lost clients don't end the run."""
-
-    class Grid:
-        rounds = 0
-
-        def get_node_ids(self):
-            return sites.get_node_ids()
-
-        def send_and_receive(self, messages, timeout):
-            self.rounds += bool(messages)
-            return [
-                sites.failure(0),
-                *(sites.foreign_reply(k, loss=0.1 * k) for k in (1, 2)),
-            ][: len(messages)]
-
-    grid, strategy = Grid(), FedVSR(num_rounds=3)
-    assert isinstance(strategy, Strategy)
-    result = strategy.start(grid, sites.reference, num_rounds=3)
-    assert grid.rounds == 3
-    assert sorted(result.train_metrics_clientapp) == [1, 2, 3]
-    mean = (sites.arrays(1)["scale"] + sites.arrays(2)["scale"]) / 2
-    assert result.arrays["scale"].numpy() == pytest.approx(mean)  # uniform in round 3 of 3
 
 
 @pytest.mark.parametrize(

@@ -50,17 +50,13 @@ def meet(sites, strategy, objectives, tmp_path, *, rounds, steps, clients=None, 
     model, counted = {"w": np.asarray(0.7)}, dict.fromkeys(range(len(A)), 0)
     for server_round in range(1, rounds + 1):
         messages = sites.configure(strategy, server_round, record_from_arrays(model))
-        beside = {
-            name: to_arrays(messages[0].content[name])
-            for name in strategy.beside
-            if name in messages[0].content
-        }
+        extra = {name: to_arrays(messages[0].content[name]) for name in strategy.extra}
         replies = []
         for k in clients(server_round) if clients else range(len(A)):
             point, objective, loss = Point(model["w"]), objectives(), quadratic(A[k], B[k])
             batches = [(torch.tensor(1.0), torch.tensor(0.0))] * steps
             memory = ClientState(states[k], tmp_path / str(k), counted[k])
-            start = Start(server_round, beside, memory, batches, loss, torch.device("cpu"), 0)
+            start = Start(server_round, extra, memory, batches, loss, torch.device("cpu"), 0)
             objective.begin(point, start)
             train(
                 point, batches, loss=objective.loss(loss), adjust=objective.adjust,

@@ -6,23 +6,26 @@ from flwr.serverapp import strategy as flower
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
+from fedvsr_core.flower.arrays import record_from_arrays
+from server_app.norms import Norms
 from server_app.strategies.adaptive_clipping import AdaptiveClipping
 from server_app.strategies.stock import Stock
 from server_app.strategies.uniform import Uniform
+from tests.unit.server_app.sites import Received
 
 LARGE, SIZE = 1_000_000, 0.05
 
 
 def one_round(strategy, sites, model, moves, **reports):
     """What a strategy makes of clients that return the model and a move each."""
-    sites.configure(strategy, 1, record_from_arrays(model))
+    sites.model = model
     replies = [
         sites.reply(k, arrays={name: model[name] + move[name] for name in model}, **reports.get(f"c{k}", {}))
         for k, move in enumerate(moves)
     ]
-    updated, _ = strategy.aggregate_train(1, replies)
-    return to_arrays(updated)
+    strategy.outgoing(1, record_from_arrays(model), len(moves))
+    updates = Received(sites, replies, norms=Norms(factor=np.inf)).all().updates
+    return dict(strategy.combine(1, iter(updates)).arrays)
 
 
 def moves_of(clients, shape, size, seed=0):
