@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class LPIPS:
         weights: File of the backbone's weights, or None to look for it; see `fedvsr_core.metrics.backbones`.
         device: Where to compute; None: the CPU.
 
+    Attributes:
+        made_by: The versions that made the numbers.
+
     Raises:
         MissingToolError: If the package or the backbone's weights are missing.
         CheckpointError: If the file holds other weights than the known ones.
@@ -49,6 +53,7 @@ class LPIPS:
         package = _package()
         state = load_backbone(net, weights)
         self._net = net
+        self.made_by = f"lpips {version('lpips')}, version 0.1, {net}"
         self._device = device or torch.device("cpu")
         # The package makes a random backbone first: that must not move the state of anyone's random numbers.
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
