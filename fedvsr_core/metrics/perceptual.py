@@ -82,13 +82,14 @@ class LPIPS:
         """
         if channel != "rgb":
             raise ShapeError(f"LPIPS is defined on rgb, got channel {channel!r}")
-        one, other = comparable(output, target, border=border)
-        if min(one.shape[-3:-1]) < _SMALLEST[self._net]:
+        frames, truth = comparable(output, target, border=border)
+        if min(frames.shape[-3:-1]) < _SMALLEST[self._net]:
             raise ShapeError(
                 f"LPIPS ({self._net}) needs at least {_SMALLEST[self._net]} pixels in height and width,"
-                f" got {one.shape[-2]}x{one.shape[-3]}"
+                f" got {frames.shape[-2]}x{frames.shape[-3]}"
             )
-        scores = np.concatenate([self._distance(*pair) for pair in batches(one, other, device=self._device)])
+        pairs = batches(frames, truth, device=self._device)
+        scores = np.concatenate([self._distance(*pair) for pair in pairs])
         return float(scores[0]) if output.ndim == 3 else scores
 
     @torch.inference_mode()

@@ -61,7 +61,7 @@ class Protocol:
         return tuple(dict.fromkeys(name for asked in self.metrics for name in measured_with(asked)))
 
     def extended(self, metrics: Sequence[str]) -> "Protocol":
-        """This protocol with further metrics beside its own, which don't change those."""
+        """This protocol with further metrics after its own, which don't change those."""
         return replace(self, metrics=tuple(dict.fromkeys([*self.metrics, *metrics])))
 
     def on(self, low: str) -> "Protocol":
