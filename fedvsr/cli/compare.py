@@ -61,7 +61,7 @@ def compare(
         plan.claim(folder, lambda trial: compose(trial.words(plan)))
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
         try:
-            _run(app, plan, [trial for trial in trials if not trial.completed], done=len(trials))
+            _run(app, plan, [trial for trial in trials if not trial.completed], of=len(trials))
         except KeyboardInterrupt:
             typer.echo("stopped; the same command continues")
             raise typer.Exit(130) from None
@@ -95,10 +95,11 @@ def _seeds(seeds: str) -> tuple[int, ...]:
         raise ConfigurationError(f"--seeds must be whole numbers such as 0,1,2, got '{seeds}'") from error
 
 
-def _run(app: Path, plan: Plan, trials: Sequence[Trial], *, done: int) -> None:
+def _run(app: Path, plan: Plan, trials: Sequence[Trial], *, of: int) -> None:
+    """Run what is left of so many trials."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
-        bar = progress.add_task("trials", total=done, completed=done - len(trials))
+        bar = progress.add_task("trials", total=of, completed=of - len(trials))
         for trial in trials:
             began = time.monotonic()
             rounds = progress.add_task(trial.name, total=None)

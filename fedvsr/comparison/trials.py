@@ -10,7 +10,7 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.settings import Settings
 from server_app.records.history import outcome, rounds_done
-from server_app.records.journal import Line, is_completed, read_journal
+from server_app.records.journal import COMPLETED, Line, read_journal
 from server_app.records.run_dir import RunDir, run_dirs
 
 
@@ -106,7 +106,7 @@ class Trial:
     @property
     def completed(self) -> bool:
         """Whether it came to its end."""
-        return is_completed(self.lines())
+        return outcome(self.lines()) == COMPLETED
 
     @property
     def rounds(self) -> int:
