@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
+from server_app.exchange import restored
 
 from client_app.app import app
 from fedvsr_core.components import build
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
 from fedvsr_core.flower.travelling import travelling
@@ -18,7 +19,6 @@ from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
 from fedvsr_core.training.late_start import is_frozen
-from server_app.exchange import restored
 from server_app.strategies.base import RoundStrategy
 
 Spoil = Callable[[Message, Message], None]
@@ -66,13 +66,8 @@ def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message,
     torch.manual_seed(derive(settings.seed, "model"))
     model: VideoModel = build(settings.model)
     strategy: RoundStrategy = build(settings.strategy.server, num_rounds=settings.rounds)
-    held_out = HeldOut(
-        [shot.between(0, FRAMES) for shot in build(settings.data).held_out()],
-        degradation=build(settings.degradation),
-        chunk=FRAMES,
-        device=torch.device("cpu"),
-        protocol=protocol_of(settings).on(settings.names["degradation"]),
-    )
+    shots = [shot.between(0, FRAMES) for shot in build(settings.data).held_out()]
+    held_out = build_held_out(settings, shots, torch.device("cpu"))
     client_settings = settings.for_clients().model_dump_json()
     trained = Trained(held_out.bicubic["psnr-y"], [held_out.score(model)["psnr-y"]])
 

@@ -225,6 +225,7 @@ class ClientSettings(_Section):
     training: Training
     privacy: Privacy = Privacy()
     evaluation: Evaluation
+    names: dict[str, str]
     objective: Component
 
 

@@ -18,7 +18,7 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
-from fedvsr_core.evaluation.held_out import HeldOut, Sample, protocol_of
+from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
@@ -185,14 +185,7 @@ def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
             f"training.window must be at least {model.needs.min_frames} for '{settings.names['model']}',"
             f" got {settings.training.window}"
         )
-    held_out = HeldOut(
-        build(settings.data).held_out(),
-        degradation=build(settings.degradation),
-        chunk=settings.evaluation.chunk,
-        device=devices.choose(),
-        protocol=protocol_of(settings).on(settings.names["degradation"]),
-    )
-    return model, strategy, held_out
+    return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())
 
 
 class _OneLine(logging.Formatter):

@@ -4,6 +4,8 @@ import pytest
 import torch
 from flwr.supercore.task_identity import TaskIdentity
 
+pytest_plugins = ("tests.journals", "tests.videos")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def flower_task():

@@ -9,7 +9,7 @@ from client_app.held_out import own_held_out
 from client_app.local_data import local_shots
 from fedvsr.inference.frame_writer import open_writer
 from fedvsr_core.components import build
-from fedvsr_core.errors import DataError
+from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.evaluation_report import EvaluationReport
@@ -53,6 +53,17 @@ def test_a_clip_of_the_simulation_belongs_to_one_client(context):
         for i in range(4)
     ]
     assert counts == [1, 1, 1, 0]
+
+
+def test_a_client_scores_on_the_low_frames_that_the_server_means(settings):
+    own = own_held_out(settings, {"partition-id": 0, "num-partitions": 1}, CPU)
+    assert (settings.protocol["low"], own.protocol.low) == (None, "bi")
+    other = settings.model_copy(update={"names": {**settings.names, "degradation": "bd12"}})
+    protocol = {**settings.protocol, "low": "bi"}
+    with pytest.raises(ConfigurationError, match="defined on low-resolution frames 'bi', got 'bd12'"):
+        own_held_out(
+            other.model_copy(update={"protocol": protocol}), {"partition-id": 0, "num-partitions": 1}, CPU
+        )
 
 
 def test_sums_of_a_client(settings, context):

@@ -7,7 +7,7 @@ import torch
 from flwr.app import Error, Message
 
 from fedvsr_core.components import build
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
 from server_app.records.journal import Journal, read_journal
 from server_app.records.run_dir import RunDir
@@ -23,13 +23,7 @@ def run(tiny, tmp_path):
     def go(grid, overrides="evaluation.clients=1 data.held_out_clips=3"):
         settings = tiny(overrides)
         directory = RunDir.create(str(tmp_path / "runs"), ["tiny"])
-        held_out = HeldOut(
-            build(settings.data).held_out(),
-            degradation=build(settings.degradation),
-            chunk=settings.evaluation.chunk,
-            device=torch.device("cpu"),
-            protocol=protocol_of(settings),
-        )
+        held_out = build_held_out(settings, build(settings.data).held_out(), torch.device("cpu"))
         strategy = build(settings.strategy.server, num_rounds=2)
         with Journal(directory.journal) as journal:
             rounds = Rounds(

@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.flower.declines import decline
@@ -33,13 +33,8 @@ class Run:
         self.grid = grid
         self.model = initial_model(settings)
         self.strategy = strategy or adapted(build(settings.strategy.server, num_rounds=settings.rounds))
-        self.held_out = HeldOut(
-            build(settings.data).held_out(),
-            degradation=build(settings.degradation),
-            chunk=settings.evaluation.chunk,
-            device=torch.device("cpu"),
-            protocol=protocol_of(settings).on(settings.names["degradation"]),
-        )
+        shots = build(settings.data).held_out()
+        self.held_out = build_held_out(settings, shots, torch.device("cpu"))
         self.dir = path or RunDir.create(str(root), ["tiny"])
 
     def go(self, *, resumed=False):

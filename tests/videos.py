@@ -1,4 +1,4 @@
-"""Small videos on disk."""
+"""Fixtures of small videos on disk: files, folders of frames, copies of published datasets, clip stores."""
 
 import cv2
 import numpy as np
@@ -106,6 +106,24 @@ def fake(tmp_path, noise, write_video, write_images):
 
     make.names = sorted(makers)
     return make
+
+
+@pytest.fixture
+def fill():
+    """Prepares shots as a clip store, or completes it; returns what was done for each."""
+
+    def prepare_all(folder, *shots, held_out=(), workers=1, **changed):
+        how = {
+            "scale": 4,
+            "degradation": {"_target_": "fedvsr_core.data.degradation.Bicubic", "scale": 4},
+            "shot_threshold": None,
+            "duplicate_threshold": 0.0,
+            "min_frames": 1,
+        }
+        chosen = [(shot, False) for shot in shots] + [(shot, True) for shot in held_out]
+        return list(prepare(chosen, folder, Preparation(**how | changed), workers=workers))
+
+    return prepare_all
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A journal of three rounds with two clients, of which one is refused twice."""
+"""Fixture: a journal of three rounds with two clients, of which one is refused twice."""
 
 from typing import Any
 
@@ -13,7 +13,8 @@ def scores(gain: float) -> dict[str, Any]:
         for name, psnr in CLIPS.items()
     }
     mean = {
-        metric: sum(one[metric] for one in clips.values()) / len(clips) for metric in clips["bikes/138-186"]
+        metric: sum(of_clip[metric] for of_clip in clips.values()) / len(clips)
+        for metric in clips["bikes/138-186"]
     }
     return {**mean, "clips": clips}
 

@@ -33,22 +33,22 @@ def videos_to_score(
         scale: Factor from low to high resolution.
         low: Low-resolution frames: as `matching`. None: those that a published dataset brings, if they
             were made by ``degradation``; otherwise they are made.
-        degradation: What makes low-resolution frames; None only beside ``low``.
+        degradation: What makes low-resolution frames; None only together with ``low``.
 
     Raises:
         DataError: If there is nothing of the kind, or low-resolution frames are missing.
     """
     path = Path(data).expanduser()
     if path.is_file() or (path.is_dir() and _holds_images(path)):
-        found = [_video(path.stem if path.is_file() else path.resolve().name, path)]
+        videos = [_video(path.stem if path.is_file() else path.resolve().name, path)]
     elif path.is_dir():
-        found = _in_folder(path, scale, degradation)
+        videos = _in_folder(path, scale, degradation)
     else:
-        found = _in_dataset(data, scale, degradation)
+        videos = _in_dataset(data, scale, degradation)
     if low is None:
-        return found
-    lows = matching(low, [video.name for video in found])
-    return [replace(video, low=partial(read_frames, lows[video.name])) for video in found]
+        return videos
+    lows = matching(low, [video.name for video in videos])
+    return [replace(video, low=partial(read_frames, lows[video.name])) for video in videos]
 
 
 def _in_folder(path: Path, scale: int, degradation: Degradation | None) -> list[Video]:
@@ -99,14 +99,14 @@ def matching(folder: Path, names: Iterable[str]) -> dict[str, Path]:
         DataError: If some are missing; names them.
     """
     names = list(names)
-    found = _below(folder)
-    if len(names) == len(found) == 1:
-        return {names[0]: next(iter(found.values()))}
-    by_stem = {_stem(name): path for name, path in found.items()}
+    paths = _below(folder)
+    if len(names) == len(paths) == 1:
+        return {names[0]: next(iter(paths.values()))}
+    by_stem = {_stem(name): path for name, path in paths.items()}
     if missing := [name for name in names if _stem(name) not in by_stem]:
         raise DataError(
             f"'{folder}' lacks {len(missing)} of {len(names)} clips: {', '.join(missing[:5])}; expected a"
-            f" video or a folder of frames of that name for each, found {', '.join(list(found)[:5])}"
+            f" video or a folder of frames of that name for each, found {', '.join(list(paths)[:5])}"
         )
     return {name: by_stem[_stem(name)] for name in names}
 
