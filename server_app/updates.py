@@ -1,7 +1,7 @@
 """What clients return: read and judged once, then handed to the strategy."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.flower.views import view
 from fedvsr_core.settings import Screening
 from server_app.aggregation.bounds import LIMIT, measure
+from server_app.aggregation.threads import shared
 from server_app.asking import Answer, RefusedError
 from server_app.norms import Norms
 
@@ -242,26 +243,25 @@ def judge(
     if wrong := set(record) ^ set(form):
         raise RefusedError("names", f"its arrays must be the model's, but {some(wrong)} differ")
     arrays: NamedArrays = {}
-    magnitudes: dict[str, float] = {}
     packed: dict[str, Array] = {}
-    squares: list[float] = []
     for name, like in form.items():
         came = _view(name, record[name])
-        values = from_difference(came, like) if differences else came
-        if values.dtype != like.dtype:
-            raise RefusedError("dtype", f"'{name}' must be {like.dtype}, got {values.dtype}")
-        if values.shape != like.shape:
-            raise RefusedError("shape", f"'{name}' must have shape {like.shape}, got {values.shape}")
-        magnitudes[name], square = measure(values, _ZERO if origin is None else origin[name])
-        if not magnitudes[name] < LIMIT:
-            raise RefusedError(
-                "non-finite", f"'{name}' must hold finite values below {LIMIT:.0f}, and doesn't"
-            )
-        squares.append(square)
-        arrays[name] = values
-        if values is came:
+        arrays[name] = from_difference(came, like) if differences else came
+        if arrays[name].dtype != like.dtype:
+            raise RefusedError("dtype", f"'{name}' must be {like.dtype}, got {arrays[name].dtype}")
+        if arrays[name].shape != like.shape:
+            raise RefusedError("shape", f"'{name}' must have shape {like.shape}, got {arrays[name].shape}")
+        if arrays[name] is came:
             packed[name] = record[name]
-    return Measured(arrays, magnitudes, math.sqrt(math.fsum(squares)), packed)
+
+    def measure_some(names: Iterator[str]) -> list[tuple[str, float, float]]:
+        return [(name, *measure(arrays[name], _ZERO if origin is None else origin[name])) for name in names]
+
+    measured = [each for some_measured in shared(measure_some, arrays) for each in some_measured]
+    magnitudes = {name: magnitude for name, magnitude, _ in measured}
+    if bad := [name for name in form if not magnitudes[name] < LIMIT]:
+        raise RefusedError("non-finite", f"'{bad[0]}' must hold finite values below {LIMIT:.0f}, and doesn't")
+    return Measured(arrays, magnitudes, math.sqrt(math.fsum(square for *_, square in measured)), packed)
 
 
 def floating(record: ArrayRecord) -> NamedArrays:
