@@ -68,7 +68,7 @@ def test_a_superlink_that_has_forgotten_the_run(play):
 
 @pytest.fixture
 def interruptible():
-    """SIGINT and SIGTERM interrupt, even where whoever started the tests ignores them, as a shell's & does."""
+    """SIGINT and SIGTERM interrupt, even where whoever started the tests ignores them."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     yield
