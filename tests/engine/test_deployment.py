@@ -9,6 +9,7 @@ import pytest
 
 from tests.videos import write_videos
 
+pytestmark = pytest.mark.slow
 LIMIT_S = 120
 WINDOW = 5
 SITES = {"north": [12], "south": [8, 10]}  # frames of each video
