@@ -5,8 +5,13 @@ from functools import lru_cache
 import pytest
 import torch
 from flwr.supercore.task_identity import TaskIdentity
+from hypothesis import settings
 
 from server_app import config
+
+# A law that forty examples don't break is hardly broken by a hundred; a busy machine is slow, not wrong.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)
