@@ -19,7 +19,7 @@ import pytest
 
 SWITCH = "switch"
 PREFIX = "10.99.0"  # exists in the namespaces only
-WAIT_S = 300  # many times what anything takes on a quiet machine
+WAIT_S = 900  # many times what anything takes on a quiet machine
 RESTART_S = 5  # as in the units
 
 _ENTER = 'mount --rbind "$1/srv" /srv && mount --bind "$1/hosts" /etc/hosts && cd /srv && shift && exec "$@"'
