@@ -13,7 +13,7 @@ WINDOW = 5
 
 @pytest.fixture(scope="module")
 def run_dir(installation):
-    (found,) = (installation.server.root / "srv/fedvsr/runs").iterdir()
+    (found,) = (installation.server.srv / "fedvsr/runs").iterdir()
     return found
 
 
@@ -32,6 +32,6 @@ def test_both_sites_train_on_their_own_videos(run_dir):
 
 
 def test_the_checkpoint_upscales_a_video(installation):
-    video = cv2.VideoCapture(str(installation.server.root / "srv/out.mp4"))
+    video = cv2.VideoCapture(str(installation.server.srv / "out.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3
     assert (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (320, 256)

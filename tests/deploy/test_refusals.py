@@ -91,8 +91,8 @@ def test_no_encryption(installation, stranger):
 def test_an_expired_certificate(installation, stranger, monkeypatch):
     monkeypatch.setattr(certificates, "_EARLIER", timedelta(days=10))
     monkeypatch.setattr(certificates, "SERVER_DAYS", -1)
-    server = Server.of(installation.server.root / "srv/fedvsr")
-    expired = installation.server.root / "srv/expired"
+    server = Server.of(installation.server.srv / "fedvsr")
+    expired = installation.server.srv / "expired"
     installation.server.run(
         "cp -r fedvsr expired; sed -i 's|/srv/fedvsr|/srv/expired|; s|9092|9192|' expired/nginx.conf"
     )
@@ -138,7 +138,7 @@ def test_commands_from_outside(installation, stranger):
         "flwr supernode register /srv/north/north.pub federation",
         "fedvsr run /srv/source federation",
     )
-    shutil.copytree(installation.server.root / "srv/source", stranger.root / "srv/source")
+    shutil.copytree(installation.server.srv / "source", stranger.srv / "source")
     for command in commands:
         code, said = stranger.run(CONNECTION + command, check=False)
         assert code == 1, command

@@ -54,7 +54,7 @@ def pinned(installation):
     north, server = installation.network["north"], installation.server
     digest = server.run("fedvsr code /srv/source")[1].strip()
     server.run("cd /srv && FLWR_HOME=/srv/fedvsr/home flwr build --app /srv/source")
-    (bundle,) = (server.root / "srv").glob("*.fab")
+    (bundle,) = server.srv.glob("*.fab")
     north.kill("site.toml")
     north.run(
         f"cp {SITE}/site.toml /srv/before.toml && rm -rf {APPS} && scp server:/srv/{bundle.name} /srv/"
@@ -72,7 +72,7 @@ def pinned(installation):
 def test_the_pinned_code_runs_and_no_other(installation, pinned):
     server = installation.server
     server.run(RUN.format("/srv/source"))
-    newest = sorted((server.root / "srv/fedvsr/runs").iterdir())[-1]
+    newest = sorted((server.srv / "fedvsr/runs").iterdir())[-1]
     assert load_round(newest / "checkpoints" / LAST).round == 1
 
     server.run("cp -r /srv/source /srv/other && echo '# one line more' >> /srv/other/client_app/app.py")

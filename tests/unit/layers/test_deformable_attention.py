@@ -7,6 +7,7 @@ import torch
 
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.layers.deformable_attention import deformable_attention
+from tests.unit.golden import assert_golden
 
 CASES = {  # batch, heads, kernel
     0: (2, 4, (3, 3)),
@@ -33,16 +34,16 @@ def test_values_and_gradients_equal_golden(golden_tensors, case, chunk):
     tensors = golden_tensors("rvrt_deform_attn_op")
 
     def given(name, *shape):
-        tensor = tensors[f"{case}.{name}"]
-        return tensor.reshape(batch, 2, -1, *tensor.shape[-2:])
+        one = tensors[f"{case}.{name}"]
+        return one.reshape(batch, 2, -1, *one.shape[-2:])
 
     inputs = [given(name).clone().requires_grad_() for name in ("q", "kv", "offset")]
-    output = deformable_attention(*inputs, heads=heads, kernel=kernel, chunk=chunk)
-    torch.testing.assert_close(output, given("out"), rtol=0, atol=2e-6)
+    found = deformable_attention(*inputs, heads=heads, kernel=kernel, chunk=chunk)
+    assert_golden(found, tensors, f"{case}.out", atol=2e-6)
     for name, gradient in zip(
-        ("q", "kv", "offset"), torch.autograd.grad(output, inputs, given("grad_out")), strict=True
+        ("q", "kv", "offset"), torch.autograd.grad(found, inputs, given("grad_out")), strict=True
     ):
-        torch.testing.assert_close(gradient, given(f"grad_{name}"), rtol=1e-4, atol=2e-5)
+        assert_golden(gradient, tensors, f"{case}.grad_{name}", rtol=1e-4, atol=2e-5)
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -56,8 +57,8 @@ def test_gradients_are_those_of_finite_differences():
 
 def test_three_frames_by_loops():
     # Position by position, as the formula says; one group, one head, one tap: softmax over the three frames.
-    query, key_value, offsets = (tensor.detach() for tensor in random_case(1, 3, 2, 1, (3, 4), 1))
-    output = deformable_attention(query, key_value, offsets, heads=1, kernel=(1, 1))
+    query, key_value, offsets = (one.detach() for one in random_case(1, 3, 2, 1, (3, 4), 1))
+    found = deformable_attention(query, key_value, offsets, heads=1, kernel=(1, 1))
 
     def sampled(image, y, x):
         total, (top, left) = 0, (math.floor(y), math.floor(x))
@@ -82,19 +83,17 @@ def test_three_frames_by_loops():
                 )
                 logits = samples[:, :2] @ query[0, frame, :, y, x] / math.sqrt(2)
                 expected = logits.softmax(0) @ samples[:, 2:]
-                torch.testing.assert_close(output[0, frame, :, y, x], expected)
+                torch.testing.assert_close(found[0, frame, :, y, x], expected)
 
 
 def test_nothing_large_is_kept_for_the_gradient():
     query, key_value, offsets = random_case(channels=48, groups=2, size=(16, 16), dtype=torch.float32)
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor
-    ):
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
         deformable_attention(query, key_value, offsets, heads=4, kernel=(3, 3))
     inputs = query.numel() + key_value.numel() + offsets.numel()
     samples = 2 * 9 * key_value.numel()  # of 2 frames by 9 taps
-    assert sum(tensor.numel() for tensor in kept) < 2 * inputs < samples / 3
+    assert sum(one.numel() for one in kept) < 2 * inputs < samples / 3
 
 
 def test_half_precision_samples_in_single():

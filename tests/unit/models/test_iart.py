@@ -5,6 +5,7 @@ import torch
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.models.iart import IART, _Backbone
+from tests.unit.golden import assert_golden
 
 SMALL = {"mid_channels": 8, "embed_dim": 16, "depths": [1], "num_heads": [2], "window_size": (3, 4, 4)}
 
@@ -13,10 +14,10 @@ def test_a_backbone_equals_golden(golden_tensors):
     tensors = golden_tensors("component_iart_backbone")
     backbone = _Backbone(16, [2, 2], [2, 4], (3, 4, 4)).eval()
     backbone.load_state_dict(
-        {n.removeprefix("sd."): tensor for n, tensor in tensors.items() if n.startswith("sd.")}
+        {n.removeprefix("sd."): one for n, one in tensors.items() if n.startswith("sd.")}
     )
-    output = backbone(tensors["x"], lambda part, *inputs: part(*inputs))
-    torch.testing.assert_close(output, tensors["out"], rtol=0, atol=5e-5)
+    found = backbone(tensors["x"], lambda part, *inputs: part(*inputs))
+    assert_golden(found, tensors, "out", atol=5e-5)
 
 
 def test_a_cache_on_the_cpu_changes_nothing():

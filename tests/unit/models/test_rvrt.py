@@ -1,7 +1,6 @@
 """Promises: RVRT as published, in values, gradients, names and numbers of parameters; its other head too."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.spynet import neighbour_flows
 from fedvsr_core.models.rvrt import RVRT, FeatureBlock, _guides
 from server_app.config import compose
+from tests.unit.golden import GOLDEN, assert_golden, assert_golden_gradients, golden_network
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "models"
 SMALL = {
     "window_size": (2, 4, 4),
     "num_blocks": (1, 1, 1),
@@ -23,32 +22,18 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", ["rvrt_a", pytest.param("rvrt_b", marks=pytest.mark.slow)])
-def test_equals_golden(golden_path, golden_tensors, name):
-    about = json.loads(golden_path(f"{name}.json").read_text())
-    raw = golden_tensors(*(file.removesuffix(".safetensors") for file in about["files"]["state_dict"]))
-    tensors = golden_tensors(f"{name}_io")
-    network = RVRT(**about["config"]).eval()
-    described = [
-        [key, list(tensor.shape), f"{tensor.dtype}"[6:]] for key, tensor in network.state_dict().items()
-    ]
-    assert described == about["state_dict_keys"]
-    network.load_state_dict({key: raw[key].to(tensor.dtype) for key, tensor in network.state_dict().items()})
-
-    high = network(tensors["input"].float())
-    torch.testing.assert_close(high, tensors["output"], rtol=0, atol=about["suggested_tolerance"]["atol"])
-    loss = high.square().mean()
-    loss.backward()
-    assert loss.item() == pytest.approx(about["loss_value"], rel=1e-5)
-    norms = {name: parameter.grad.norm().item() for name, parameter in network.named_parameters()}
-    assert norms == {name: pytest.approx(norm, rel=1e-3) for name, norm in about["grad_l2"].items()}
+def test_equals_golden():
+    network, tensors, about = golden_network(RVRT, "rvrt_a", "spynet_f16")
+    high = network(tensors["input"])
+    assert_golden(high, tensors, "output", atol=about["tolerance"])
+    assert_golden_gradients(network, high, about, loss_rtol=1e-5)
 
 
 def test_names_shapes_and_parameters_are_as_published():
     keys = json.loads((GOLDEN / "rvrt_keys.json").read_text())
     network = build(compose({"model": "rvrt"}).model)
-    assert [[key, list(tensor.shape)] for key, tensor in network.state_dict().items()] == keys["state_dict"]
-    assert sum(parameter.numel() for parameter in network.parameters()) == keys["parameters"]
+    assert [[key, list(one.shape)] for key, one in network.state_dict().items()] == keys["state_dict"]
+    assert sum(one.numel() for one in network.parameters()) == keys["parameters"]
 
 
 def test_a_feature_block_equals_golden(golden_module):
@@ -56,8 +41,8 @@ def test_a_feature_block_equals_golden(golden_module):
         inputs=12, conv_groups=2, width=16, num_blocks=2, depth=2, heads=2, window=(2, 4, 4), mlp_ratio=2.0
     )
     tensors = golden_module(block, "rvrt_rstb")
-    output = block(tensors["x"].movedim(2, -1)).movedim(-1, 2)
-    torch.testing.assert_close(output, tensors["out"], rtol=0, atol=1e-5)
+    found = block(tensors["x"].movedim(2, -1)).movedim(-1, 2)
+    assert_golden(found, tensors, "out", atol=1e-5)
 
 
 def test_flows_to_the_clip_before_by_hand():
@@ -110,7 +95,7 @@ def test_restoring_without_upscaling_starts_from_the_input():
 def test_the_networks_tables_start_as_published():
     network = RVRT(**SMALL)
     state = network.state_dict()
-    zero = {key for key, tensor in state.items() if not tensor.any()}
+    zero = {key for key, one in state.items() if not one.any()}
     for branch in ("backward_1", "forward_2"):
         assert f"deform_align.{branch}.conv_offset.10.weight" in zero
         table = f"backbone.{branch}.main.5.0.residual_group.blocks.0.attn.relative_position_bias_table"

@@ -19,9 +19,10 @@ import pytest
 
 SWITCH = "switch"
 PREFIX = "10.99.0"  # exists in the namespaces only
-WAIT_S = 300  # many times what anything takes on a quiet machine
+WAIT_S = 900  # many times what anything takes on a quiet machine
+RESTART_S = 5  # as in the units
 
-_ENTER = 'mount --bind "$1/srv" /srv && mount --bind "$1/hosts" /etc/hosts && cd /srv && shift && exec "$@"'
+_ENTER = 'mount --rbind "$1/srv" /srv && mount --bind "$1/hosts" /etc/hosts && cd /srv && shift && exec "$@"'
 # From one machine to another a file goes by scp; here the folders of all machines lie side by side.
 _SCP = """#!/usr/bin/env bash
 here() { case "$1" in *:*) echo "@root@/${1%%:*}${1#*:}" ;; *) echo "$1" ;; esac; }
@@ -49,19 +50,14 @@ class Host:
         self.address = address
         self.namespace = f"{network.prefix}{name}"
         self.root = network.root / name
-        (self.root / "srv").mkdir(parents=True)
+        self.srv = self.root / "srv"
+        self.srv.mkdir(parents=True)
         self.started = {}
 
     def run(self, script, *, check=True, timeout=WAIT_S, env=None):
         """Run a script of bash to its end, or kill it; returns its exit code and all that it said."""
         with tempfile.TemporaryFile("w+") as said:  # no pipe, which an orphan could keep open
-            process = subprocess.Popen(
-                self._words(script),
-                env=self._environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
+            process = self._popen(script, said, env)
             try:
                 code = process.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -73,22 +69,34 @@ class Host:
             pytest.fail(f"on {self.name}: {script}\nreturned {code}: {text}")
         return code, text
 
-    def start(self, script, name, env=None):
-        """Start a script of bash that goes on; what it says is in `said`."""
+    def start(self, command, name, env=None):
+        """Start a command that goes on; what it says is in `said`."""
         with self._log(name).open("ab") as said:
-            process = subprocess.Popen(
-                self._words(f"exec {script}"),
-                env=self._environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
-        self.started[name] = process
-        return process
+            self.started[name] = self._popen(f"exec {command}", said, env)
+        return self.started[name]
+
+    def keep(self, command, name):
+        """Start a command, and again whenever it ends, as systemd does by the units."""
+        with self._log(name).open("ab") as said:
+            loop = f"while :; do {command} || true; sleep {RESTART_S}; done"
+            self.started[name] = self._popen(loop, said)
+
+    def kept(self, name):
+        """The process of a command that is kept, or None while there is none."""
+        children = psutil.Process(self.started[name].pid).children()
+        return next((child for child in children if child.name() != "sleep"), None)
+
+    def stop(self, name, how=signal.SIGTERM):
+        """End a command that is kept, for good."""
+        while (process := self.kept(name)) is None:  # what is being started would survive
+            time.sleep(0.1)
+        self.kill(name, signal.SIGKILL)
+        process.send_signal(how)
+        psutil.wait_procs([process], timeout=60)
 
     def said(self, name):
         """What something that was started has said so far."""
-        return self._log(name).read_text()
+        return self._log(name).read_text(errors="replace")
 
     def wait_for(self, words, name):
         """Wait until something that was started says this."""
@@ -108,9 +116,15 @@ class Host:
     def _log(self, name):
         return self.root / f"{name}.log"
 
-    def _words(self, script):
+    def _popen(self, script, said, env=None):
         inside = ("unshare", "--mount", "--propagation", "private", "bash", "-c", _ENTER, "enter")
-        return ["ip", "netns", "exec", self.namespace, *inside, str(self.root), "bash", "-euc", script]
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, *inside, str(self.root), "bash", "-euc", script],
+            env=self._environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
 
     def _environment(self, more):
         programs = f"{self.network.root}/bin:{Path(sys.executable).parent}"
@@ -165,6 +179,8 @@ class Network:
 
     def close(self):
         """End all that runs on the machines, and the machines."""
+        for process in (process for host in self.hosts.values() for process in host.started.values()):
+            process.kill()  # what keeps others first
         mark = str(self.root)
         left = [process for process in psutil.process_iter() if _belongs(process, mark)]
         for process in left:
