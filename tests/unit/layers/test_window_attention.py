@@ -50,10 +50,10 @@ def test_the_fused_kernel_has_the_gradients_of_the_formula():
         torch.testing.assert_close(ours, formula, rtol=0, atol=1e-10)
 
 
-def test_the_bias_is_gathered_once_for_weights_that_stay(monkeypatch):
+def test_the_bias_is_gather_bias_once_for_weights_that_stay(monkeypatch):
     attention = WindowAttention(width=8, window=(1, 2, 2), heads=2, mutual=False)
-    x, calls, gathered = torch.randn(1, 4, 8), [], attention._gathered
-    monkeypatch.setattr(attention, "_gathered", lambda tokens: calls.append(tokens) or gathered(tokens))
+    x, calls, gathered = torch.randn(1, 4, 8), [], attention._gather_bias
+    monkeypatch.setattr(attention, "_gather_bias", lambda tokens: calls.append(tokens) or gathered(tokens))
     with torch.no_grad():
         before = attention(x)
         attention(x)
