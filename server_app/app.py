@@ -18,7 +18,7 @@ from fedvsr_core import devices
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
-from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
+from fedvsr_core.errors import REFUSED, FederationError, FedVSRError
 from fedvsr_core.evaluation.held_out import HeldOut, Sample, protocol_of
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
@@ -29,6 +29,7 @@ from server_app.checkpoints import LAST, load_round
 from server_app.config import compose_for_run, save
 from server_app.moving_average import MovingAverage, without_trained
 from server_app.norms import Norms
+from server_app.preflight import check_parts
 from server_app.records.journal import COMPLETED, Journal, is_completed, read_journal
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
@@ -206,15 +207,8 @@ def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
             "the flow network has random weights, and keeps them for %d steps; give flow.weights",
             settings.flow.frozen_steps,
         )
-    for component in (settings.loss, settings.partition, settings.strategy.client):
-        build(component)
-    build(settings.optimiser, params=model.parameters())
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
-    if settings.training.window < model.needs.min_frames:
-        raise ConfigurationError(
-            f"training.window must be at least {model.needs.min_frames} for '{settings.names['model']}',"
-            f" got {settings.training.window}"
-        )
+    check_parts(settings, model, strategy)
     held_out = HeldOut(
         build(settings.data).held_out(),
         degradation=build(settings.degradation),

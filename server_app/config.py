@@ -21,7 +21,8 @@ from yaml import YAMLError
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.components import nearest, problems
 from fedvsr_core.errors import ConfigurationError
-from fedvsr_core.settings import COMPONENTS, Settings
+from fedvsr_core.settings import Settings
+from server_app.places import problems_at
 
 CHOICES = ("experiment", "model", "strategy", "data")
 """Run-config keys that choose an option of the configuration group of the same name."""
@@ -238,10 +239,7 @@ def _schema_problems(plain: Mapping[str, Any]) -> list[str]:
         Settings.model_validate(plain)
     except ValidationError as error:
         found = [_sentence(problem) for problem in error.errors()]
-    for where, given in COMPONENTS.items():
-        if isinstance(component := _select(plain, where), Mapping):
-            found += problems(component, where, given)
-    return found
+    return [*found, *problems_at(plain)]
 
 
 def _sentence(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)

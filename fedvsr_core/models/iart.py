@@ -164,7 +164,7 @@ class _Backbone(nn.Module):
         self.conv_first = nn.Conv2d(3, width, 3, padding=1)
         self.conv_first_feat = nn.Conv2d(HIGH_WIDTH, width, 3, padding=1)
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(width)})
-        rates = torch.linspace(0, _DROP_PATH, sum(depths)).split(list(depths))
+        rates = torch.linspace(0, _DROP_PATH, sum(depths), device="cpu").split(list(depths))
         self.layers = nn.ModuleList(
             _Group(width, heads, window, rate.tolist()) for heads, rate in zip(num_heads, rates, strict=True)
         )

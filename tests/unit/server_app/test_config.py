@@ -287,7 +287,7 @@ def test_saved_settings_are_plain_and_resolved(tmp_path):
         (b"\xff\xfe\xfa", "can't be read as a saved configuration: "),
         (b"- 1\n- 2\n", "must hold a saved configuration, got a list"),
         (b"", r"problem\(s\) in the configuration:\n  - seed: Field required"),
-        (b"seed: 0\n", r"problem\(s\) in the configuration:\n  - rounds: Field required"),
+        (b"seed: 0\n", r"problem\(s\) in the configuration:\n  - model: Field required"),
     ],
     ids=["missing", "no yaml", "no text", "a list", "empty", "incomplete"],
 )
