@@ -20,7 +20,7 @@ from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.upsample import HIGH_WIDTH, bilinear_up, upsample, upsampling_layers
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.contract import Layers, Side, VideoModel
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 _FRAMES = 3  # that a backbone sees
@@ -66,9 +66,9 @@ class IART(VideoModel):
         *,
         mid_channels: int,
         embed_dim: int,
-        depths: Sequence[int],
+        depths: Sequence[Layers],
         num_heads: Sequence[int],
-        window_size: Sequence[int],
+        window_size: Sequence[Side],
         in_channels: int = 3,
         num_frames: int = _FRAMES,
         patch_size: int = 1,
