@@ -17,13 +17,14 @@ from fedvsr_core import devices
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
-from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
+from fedvsr_core.errors import REFUSED, FederationError, FedVSRError
 from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
 from server_app.config import compose_for_run, save
+from server_app.preflight import check_parts
 from server_app.records.journal import COMPLETED, Journal, is_completed, read_journal
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
@@ -176,15 +177,8 @@ def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
             "the flow network has random weights, and keeps them for %d steps; give flow.weights",
             settings.flow.frozen_steps,
         )
-    for component in (settings.loss, settings.partition, settings.strategy.client):
-        build(component)
-    build(settings.optimiser, params=model.parameters())
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
-    if settings.training.window < model.needs.min_frames:
-        raise ConfigurationError(
-            f"training.window must be at least {model.needs.min_frames} for '{settings.names['model']}',"
-            f" got {settings.training.window}"
-        )
+    check_parts(settings, model, strategy)
     return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())
 
 

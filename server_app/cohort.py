@@ -265,7 +265,7 @@ def _introduction(answer: Answer) -> Member:
 
 def _clash(members: Iterable[Member]) -> str:
     """What is wrong if two members have one name."""
-    for one, other in pairwise(sorted(members, key=lambda member: member.client)):
-        if one.client == other.client:
-            return f"two nodes ({one.node}, {other.node}) are called '{one.client}'; {_OWN_NAME}"
+    for first, second in pairwise(sorted(members, key=lambda member: member.client)):
+        if first.client == second.client:
+            return f"two nodes ({first.node}, {second.node}) are called '{first.client}'; {_OWN_NAME}"
     return ""

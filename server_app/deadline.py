@@ -17,8 +17,8 @@ class Deadline:
     """The time-out of the rounds of one run.
 
     ``cohort.timeout_s``, or if that is null: ``2 * 8 * bytes / link`` for the message and as much back over
-    the slowest link to be expected (``cohort.link_mbit``), and for the work ``cohort.patience`` times the
-    longest that any sound reply has taken so far. Before there was one, that is `FIRST_S`, or `FIRST_STEP_S`
+    the slowest link to be expected (``cohort.link_mbit``), and for the work ``cohort.deadline_factor`` times
+    the longest that any sound reply has taken so far. Before there was one, that is `FIRST_S`, or `FIRST_STEP_S`
     for each step. A dead site isn't waited for so long: Flower sees it in a minute. This is for what hangs.
 
     Args:
@@ -35,8 +35,9 @@ class Deadline:
         if self._settings.timeout_s is not None:
             return self._settings.timeout_s
         link_s = 2 * 8 * size_bytes / (1e6 * self._settings.link_mbit)
-        work_s = max(LEAST_S, self._settings.patience * self._longest_s) if self._longest_s else self._first_s
-        return link_s + work_s
+        if not self._longest_s:
+            return link_s + self._first_s
+        return link_s + max(LEAST_S, self._settings.deadline_factor * self._longest_s)
 
     def learn(self, rows: Iterable[Line]) -> None:
         """Take note of how long sound replies took, from clients' rows of the journal; old ones lack it."""

@@ -8,19 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from client_app.client_state import ClientState
-from client_app.objectives.plain import Plain, Start
 from fedvsr_core.data.loaders import to_float
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.training.local import LossFunction
+from fedvsr_core.training.objective import ArrayStore, Objective, Start
 
 _HEAD, _SHALLOW = "head.", "shallow."
 
 
-class Contrastive(Plain):
+class Contrastive(Objective):
     """Adds ``weight * l`` with ``l = -log(e^(z.g / t) / (e^(z.g / t) + e^(z.p / t)))``, averaged over frames.
 
     z, g and p are the unit vectors that a projection head makes of the features of one layer: of the model in
@@ -58,7 +57,7 @@ class Contrastive(Plain):
         self.layer = layer
         self._terms: list[Tensor] | None = None  # of a forward pass that has begun
 
-    _client_state: ClientState
+    _client_state: ArrayStore
     _round: int
     _live: nn.Module
     _head: nn.Sequential

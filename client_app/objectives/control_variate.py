@@ -6,13 +6,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from client_app.objectives.plain import Plain, Start
 from fedvsr_core.data.loaders import to_float
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.training.objective import Objective, Start
 
 
-class ControlVariate(Plain):
+class ControlVariate(Objective):
     """Adds ``c - c_i`` to every gradient: the variate of the server less this client's own.
 
     Both have the unit of a gradient and start at zero. After the round the client's becomes, by ``option``:

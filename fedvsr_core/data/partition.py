@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from pydantic import Field
 
-from fedvsr_core.data.camera import Camera
+from fedvsr_core.components import Count, Whole
+from fedvsr_core.data.camera import Camera, Step
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 from fedvsr_core.seeds import derive
@@ -39,7 +41,7 @@ class Equal:
         scale: Factor from low to high resolution; tiles begin and end at multiples of it.
     """
 
-    def __init__(self, *, min_frames: int, min_size: int, scale: int) -> None:
+    def __init__(self, *, min_frames: Count, min_size: Count, scale: Count) -> None:
         self.min_frames = min_frames
         self.min_size = min_size
         self.scale = scale
@@ -91,12 +93,12 @@ class Exponential:
     """Contiguous parts of whole clips whose frames grow exponentially: client ``i`` gets ``exp(alpha i)``.
 
     Attributes:
-        alpha: Growth from one client to the next; 0 is equal.
+        alpha: Growth from one client to the next, at most 10; 0 is equal.
 
     Source: the quantity skew of FedVSR (MMSys 2026).
     """
 
-    def __init__(self, *, alpha: float) -> None:
+    def __init__(self, *, alpha: Annotated[float, Field(ge=-10, le=10)]) -> None:
         self.alpha = alpha
 
     def __call__(self, shots: Sequence[Shot], num_clients: int) -> Parts:
@@ -138,7 +140,7 @@ class Dirichlet:
     Source: Hsu et al., arXiv 1909.06335.
     """
 
-    def __init__(self, *, alpha: float, seed: int) -> None:
+    def __init__(self, *, alpha: float, seed: Whole) -> None:
         if alpha <= 0:
             raise DataError(f"alpha must be > 0, got {alpha}")
         self.alpha = alpha
@@ -168,7 +170,7 @@ class ByDegradation:
         seed: Seed of the cameras.
     """
 
-    def __init__(self, *, clips: Partition, steps: Mapping[str, Any], scale: int, seed: int) -> None:
+    def __init__(self, *, clips: Partition, steps: Mapping[str, Step], scale: Count, seed: Whole) -> None:
         self.clips = clips
         self.steps = steps
         self.scale = scale

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fedvsr_core.components import build
+from fedvsr_core.components import Count, build
 from fedvsr_core.data.clips import Box, Frames
 from fedvsr_core.data.degradation import Degradation
 from fedvsr_core.data.shots import Shot
@@ -68,7 +68,7 @@ class ClipStore:
 
     title = "a clip store"
 
-    def __init__(self, *, folder: str, scale: int) -> None:
+    def __init__(self, *, folder: str, scale: Count) -> None:
         self.folder = Path(folder).expanduser()
         self.scale = scale
 

@@ -1,11 +1,13 @@
 """Scores of a model on clips that no client trains on, and those of bicubic interpolation to compare with."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from fedvsr_core.components import build
@@ -53,7 +55,7 @@ class HeldOut:
         protocol: What is measured, and how.
 
     Raises:
-        DataError: If there are no shots.
+        DataError: If there are no shots, or more than fit into memory.
         MissingToolError: If a metric needs something that isn't here.
         ShapeError: If a metric can't score frames of their size.
     """
@@ -68,6 +70,13 @@ class HeldOut:
         protocol: Protocol,
     ) -> None:
         self._suite = Suite(protocol.metrics, border=protocol.border, device=device)
+        shots = list(shots)
+        needed, free = sum(math.prod(shot.high.shape) for shot in shots), psutil.virtual_memory().available
+        if needed > free:
+            raise DataError(
+                f"the {len(shots)} held-out clips take {needed / 2**30:.3g} GB as frames, but"
+                f" {free / 2**30:.1f} GB are free on this machine; hold out fewer or shorter ones"
+            )
         self._clips = [shot.degraded(degradation).clip() for shot in shots]
         if not self._clips:
             raise DataError(

@@ -3,14 +3,23 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fedvsr_core.errors import ShapeError
+
+Layers = Annotated[int, Field(ge=1, le=1000)]
+"""A number of layers or blocks, in a network's constructor."""
+Side = Annotated[int, Field(ge=1, le=256)]
+"""A side of a window: frames, rows or columns."""
+
+Sharpness = Annotated[float, Field(gt=0, le=100)]
+"""A factor of the products in attention; beyond, they overflow, and NaN kills torchvision's convolutions."""
 
 
 @dataclass(frozen=True)

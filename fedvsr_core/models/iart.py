@@ -20,7 +20,7 @@ from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.upsample import HIGH_WIDTH, bilinear_up, upsample, upsampling_layers
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.contract import Layers, Side, VideoModel
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 _FRAMES = 3  # of a backbone's input
@@ -66,9 +66,9 @@ class IART(VideoModel):
         *,
         mid_channels: int,
         embed_dim: int,
-        depths: Sequence[int],
+        depths: Sequence[Layers],
         num_heads: Sequence[int],
-        window_size: Sequence[int],
+        window_size: Sequence[Side],
         in_channels: int = 3,
         num_frames: int = _FRAMES,
         patch_size: int = 1,
@@ -164,7 +164,7 @@ class _Backbone(nn.Module):
         self.conv_first = nn.Conv2d(3, width, 3, padding=1)
         self.conv_first_feat = nn.Conv2d(HIGH_WIDTH, width, 3, padding=1)
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(width)})
-        rates = torch.linspace(0, _DROP_PATH, sum(depths)).split(list(depths))
+        rates = torch.linspace(0, _DROP_PATH, sum(depths), device="cpu").split(list(depths))
         self.layers = nn.ModuleList(
             _Group(width, heads, window, rate.tolist()) for heads, rate in zip(num_heads, rates, strict=True)
         )

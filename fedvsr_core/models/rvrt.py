@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedvsr_core.components import Count
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.attention_group import AttentionGroup, ResidualGroup
 from fedvsr_core.layers.frame_conv import FrameConv, Upsampler, resized
@@ -22,7 +23,7 @@ from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.layers.window_attention import WindowAttention
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import SizeNeeds
+from fedvsr_core.models.contract import Layers, Sharpness, Side, SizeNeeds
 from fedvsr_core.models.transformer import VideoTransformer, checkpoint_blocks
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
@@ -75,19 +76,19 @@ class RVRT(VideoTransformer):
         upscale: int = 4,
         clip_size: int = 2,
         img_size: Size3 = (2, 64, 64),
-        window_size: Size3 = (2, 8, 8),
-        num_blocks: tuple[int, int, int] = (1, 2, 1),
-        depths: tuple[int, int, int] = (2, 2, 2),
+        window_size: tuple[Side, Side, Side] = (2, 8, 8),
+        num_blocks: tuple[Layers, Layers, Layers] = (1, 2, 1),
+        depths: tuple[Layers, Layers, Layers] = (2, 2, 2),
         embed_dims: tuple[int, int, int] = (144, 144, 144),
         num_heads: tuple[int, int, int] = (6, 6, 6),
         mlp_ratio: float = 2.0,
         qkv_bias: bool = True,
-        qk_scale: float | None = None,
+        qk_scale: Sharpness | None = None,
         inputconv_groups: Sequence[int] = (1, 1, 1, 1, 1, 1),
         max_residue_magnitude: float = 10.0,
-        deformable_groups: int = 12,
-        attention_heads: int = 12,
-        attention_window: tuple[int, int] = (3, 3),
+        deformable_groups: Count = 12,
+        attention_heads: Count = 12,
+        attention_window: tuple[Side, Side] = (3, 3),
         nonblind_denoising: bool = False,
         cpu_cache_length: int = 100,
         use_checkpoint_attn: bool = False,

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedvsr_core.components import Count
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.layers.attention_group import AttentionGroup, ResidualGroup
 from fedvsr_core.layers.frame_conv import FrameConv, Upsampler, resized
@@ -23,7 +24,7 @@ from fedvsr_core.layers.parallel_warping import ParallelWarping
 from fedvsr_core.layers.spynet import FINEST, SpyNet
 from fedvsr_core.layers.warp import flow_warp, nearest_four
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import SizeNeeds
+from fedvsr_core.models.contract import Layers, Sharpness, Side, SizeNeeds
 from fedvsr_core.models.transformer import VideoTransformer, checkpoint_blocks
 
 _STAGES = 7  # of the U; what follows reconstructs
@@ -78,18 +79,18 @@ class VRT(VideoTransformer):
         in_chans: int = 3,
         out_chans: int = 3,
         img_size: Size3 = (6, 64, 64),
-        window_size: Size3 = (6, 8, 8),
-        depths: Sequence[int] = (*[8] * 7, *[4] * 6),
+        window_size: tuple[Side, Side, Side] = (6, 8, 8),
+        depths: Sequence[Layers] = (*[8] * 7, *[4] * 6),
         indep_reconsts: Sequence[int] = (11, 12),
         embed_dims: Sequence[int] = (*[120] * 7, *[180] * 6),
         num_heads: Sequence[int] = (6,) * 13,
         mul_attn_ratio: float = 0.75,
         mlp_ratio: float = 2.0,
         qkv_bias: bool = True,
-        qk_scale: float | None = None,
+        qk_scale: Sharpness | None = None,
         drop_path_rate: float = 0.2,
         pa_frames: int = 2,
-        deformable_groups: int = 16,
+        deformable_groups: Count = 16,
         nonblind_denoising: bool = False,
         use_checkpoint_attn: bool = False,
         use_checkpoint_ffn: bool = False,

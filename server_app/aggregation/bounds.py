@@ -42,5 +42,5 @@ def largest(array: np.ndarray) -> float:
     """
     if array.size == 0:
         return 0.0
-    found = max(float(np.maximum.reduce(array, axis=None)), -float(np.minimum.reduce(array, axis=None)))
-    return math.inf if math.isnan(found) else found
+    magnitude = max(float(np.maximum.reduce(array, axis=None)), -float(np.minimum.reduce(array, axis=None)))
+    return math.inf if math.isnan(magnitude) else magnitude

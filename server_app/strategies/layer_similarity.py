@@ -55,8 +55,8 @@ class LayerSimilarity(RoundStrategy):
         return Combined(arrays, weights)
 
 
-def _cosine(one: np.ndarray, other: np.ndarray) -> float:
+def _cosine(array: np.ndarray, other: np.ndarray) -> float:
     """The cosine of the angle between two arrays, 0 where it is negative or one of them is zero."""
-    first, second = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    first, second = array.astype(np.float64).ravel(), other.astype(np.float64).ravel()
     norms = math.sqrt(float(np.dot(first, first)) * float(np.dot(second, second)))
     return max(float(np.dot(first, second)) / norms, 0.0) if norms else 0.0

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout
@@ -24,7 +25,7 @@ class Videos(Layout):
     title = "videos and folders of frames"
     lenient = True
 
-    def __init__(self, *, folder: str, max_frames: int | None, scale: int) -> None:
+    def __init__(self, *, folder: str, max_frames: Count | None, scale: Count) -> None:
         super().__init__(folder, scale, max_frames=max_frames)
 
     def entries(self) -> list[Entry]:

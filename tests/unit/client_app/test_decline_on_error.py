@@ -51,7 +51,7 @@ def test_too_little_memory(ask, context, monkeypatch):
     def grow(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
-    monkeypatch.setattr(module, "train_locally", grow)
+    monkeypatch.setattr(module, "train_round", grow)
     assert ask(context()) == {"about": {"declined": "memory"}}
 
 

@@ -175,7 +175,12 @@ def test_a_run_that_fails_says_why_at_its_end(serve, client_grid, root, caplog):
             (errors.ConfigurationError, errors.AggregationError),
             "threshold",
         ),
-        ("optimiser.lr=-1", {}, errors.ConfigurationError, "torch.optim.Adam: Invalid learning rate: -1"),
+        (
+            "optimiser.lr=-1",
+            {},
+            errors.ConfigurationError,
+            "optimiser.lr: input should be greater than or equal to 0, got -1",
+        ),
         ("loss.parts.charbonnier.weight=x", {}, errors.ConfigurationError, "WeightedSum: "),
         ("data.held_out_clips=0", {}, errors.DataError, "expected held-out clips"),
         ("run.root=runs", {}, errors.ConfigurationError, "must be an absolute path"),

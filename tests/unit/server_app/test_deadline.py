@@ -30,7 +30,7 @@ def test_by_the_longest_reply_so_far(deadline):
     assert known.limit_s(0) == 300  # ten times 30 s
     known.learn([{"reply-seconds": 15.0}, {}])
     assert known.limit_s(10_000_000) == 316
-    assert deadline("cohort.patience=4", [30.0]).limit_s(0) == 120
+    assert deadline("cohort.deadline_factor=4", [30.0]).limit_s(0) == 120
 
 
 def test_never_less_than_it_takes_to_start(deadline):

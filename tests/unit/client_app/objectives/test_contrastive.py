@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from client_app.client_state import ClientState
 from client_app.objectives.contrastive import Contrastive
-from client_app.objectives.plain import Start
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.training.local import train
+from fedvsr_core.training.objective import Start
 
 LOW = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 

@@ -14,10 +14,11 @@ from torch import nn
 
 from client_app.client_state import ClientState
 from client_app.objectives.control_variate import ControlVariate
-from client_app.objectives.plain import Plain, Start
+from client_app.objectives.plain import Plain
 from client_app.objectives.proximal import Proximal
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.training.local import train
+from fedvsr_core.training.objective import Start
 from server_app.strategies.scaffold import Scaffold
 from server_app.strategies.uniform import Uniform
 
