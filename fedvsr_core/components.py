@@ -62,14 +62,14 @@ def find(settings: Settings, kind: type = object) -> type:
         raise ConfigurationError(f"{TARGET} must name a class below {', '.join(ALLOWED)}, got {name!r}")
     module, _, attribute = name.rpartition(".")
     try:
-        sentences = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"{TARGET} {name!r} can't be imported: {error}") from error
-    if not isinstance(sentences, type) or not f"{sentences.__module__}.".startswith(ALLOWED):
+    if not isinstance(target, type) or not f"{target.__module__}.".startswith(ALLOWED):
         raise ConfigurationError(f"{TARGET} must name a class below {', '.join(ALLOWED)}, got {name!r}")
-    if not _is_a(sentences, kind):
+    if not _is_a(target, kind):
         raise ConfigurationError(f"{TARGET} must name a {kind.__name__} ({kind.__module__}), got {name!r}")
-    return sentences
+    return target
 
 
 def problems(

@@ -13,7 +13,7 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays, to_record
 from fedvsr_core.flower.declines import why_declined
-from fedvsr_core.flower.differences import from_differences
+from fedvsr_core.flower.differences import from_difference
 from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.settings import Privacy
 
@@ -147,7 +147,10 @@ def test_differences_are_taken_of_weights_that_have_their_noise(real):
     start = asked.content.array_records[keys.ARRAYS]
     sent = reply.content.array_records[keys.ARRAYS]
     assert {array.dtype for array in sent.values()} == {"float16"}
-    reply.content[keys.ARRAYS] = from_differences(sent, start)
+    before = to_arrays(start)
+    reply.content[keys.ARRAYS] = record_from_arrays(
+        {name: from_difference(array, before[name]) for name, array in to_arrays(sent).items()}
+    )
     assert np.std(learned(asked, reply)) == pytest.approx(2.42, rel=0.1)
 
 
