@@ -83,8 +83,8 @@ class SpyNet(nn.Module):
             shrink = 2 ** (FINEST - level)
             size = (height // shrink, width // shrink)
             before = (stretched[0] // shrink, stretched[1] // shrink)
-            ratio = flows[level].new_tensor([size[1] / before[1], size[0] / before[0]]).view(1, 2, 1, 1)
-            found.append(_resize(flows[level], size) * ratio)
+            across, down = _resize(flows[level], size).split(1, dim=1)
+            found.append(torch.cat([across * (size[1] / before[1]), down * (size[0] / before[0])], dim=1))
         return found
 
     def pyramid(self, reference: Tensor, supporting: Tensor) -> list[Tensor]:

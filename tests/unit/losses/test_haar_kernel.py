@@ -1,4 +1,4 @@
-"""Promises: the kernel for CUDA has the values of the path for a CPU in every size and dtype, and compiles."""
+"""Promises: the kernel for CUDA has the values of the path for a CPU, at any size and dtype, and compiles."""
 
 import importlib
 import json
