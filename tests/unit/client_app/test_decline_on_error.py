@@ -5,7 +5,7 @@ import logging
 import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from client_app import app as module
+from client_app import training_round as module
 from client_app.app import app
 from fedvsr_core.components import build
 from fedvsr_core.flower import keys
@@ -51,7 +51,7 @@ def test_too_little_memory(ask, context, monkeypatch):
     def grow(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
-    monkeypatch.setattr(module, "train_locally", grow)
+    monkeypatch.setattr(module, "train", grow)
     assert ask(context()) == {"about": {"declined": "memory"}}
 
 
