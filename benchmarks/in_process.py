@@ -52,13 +52,22 @@ class _Grid:
         return list(range(self.clients))
 
 
-def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message, reply: None) -> Trained:
+def federate(
+    settings: Settings,
+    *,
+    clients: int,
+    spoil: Spoil = lambda message, reply: None,
+    device: str = "cpu",
+    scored: Callable[[float], bool] = lambda score: True,
+) -> Trained:
     """Train, and score after each round.
 
     Args:
         settings: Which model, strategy, data and so on.
         clients: How many; their nodes are 0, 1, ...
         spoil: Called with each message and its reply, which it may change.
+        device: Where clients train and held-out clips are scored.
+        scored: Called with the score after each round; says whether to go on.
     """
     for name in ("task_id", "run_id", "node_id"):
         setattr(TaskIdentity, name, 1)
@@ -69,7 +78,7 @@ def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message,
         [shot.between(0, FRAMES) for shot in build(settings.data).held_out()],
         degradation=build(settings.degradation),
         chunk=FRAMES,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         protocol=protocol_of(settings).on(settings.names["degradation"]),
     )
     client_settings = settings.for_clients().model_dump_json()
@@ -78,7 +87,7 @@ def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message,
     def replies(messages: list[Message]) -> Iterator[Message]:
         for message in messages:
             node = message.metadata.dst_node_id
-            config = {keys.PARTITION_ID: node, keys.NUM_PARTITIONS: clients}
+            config = {keys.PARTITION_ID: node, keys.NUM_PARTITIONS: clients, keys.DEVICE: device}
             reply = app(message, Context(1, node, config, RecordDict(), {}))
             spoil(message, reply)
             trained.bytes_up = size_bytes(reply.content[keys.ARRAYS])
@@ -96,5 +105,7 @@ def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message,
         model.load_state_dict(to_state(arrays, model.state_dict()))
         trained.psnr_y.append(held_out.score(model)["psnr-y"])
         trained.diagnostics.append(strategy.diagnostics)
+        if not scored(trained.psnr_y[-1]):
+            break
     trained.state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     return trained

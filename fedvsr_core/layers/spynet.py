@@ -96,7 +96,7 @@ class SpyNet(nn.Module):
         batch, _, height, width = references[0].shape
         precise = torch.promote_types(reference.dtype, torch.float32)
         upsampled = reference.new_zeros((batch, 2, height, width), dtype=precise)
-        flows = list[Tensor]()
+        flows: list[Tensor] = []
         for level, (ours, theirs) in enumerate(zip(references, supportings, strict=True)):
             if flows:
                 upsampled = 2.0 * F.interpolate(
