@@ -20,6 +20,7 @@ import torch
 from in_process import federate
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedvsr_core.components import build
 from fedvsr_core.data.degradation import bd12, bd13, bicubic_down
@@ -140,6 +141,8 @@ def parity(places: Places) -> Rows:
                 torch.as_tensor(np.asarray(metric(one, other, channel="y"))),
             ),
         )
+    for name in ("vrt", "rvrt", "iart"):
+        yield f"attention of {name}", lambda name=name: _efficient(places, name)
     yield "high-frequency loss", lambda: _parity_of_loss(places, levels=1)
     yield "high-frequency loss, two levels", lambda: _parity_of_loss(places, levels=2)
 
@@ -192,6 +195,19 @@ def _deviation(ours: Tensor, theirs: Tensor) -> Values:
         (ours.double() - theirs.double()).abs().max() / theirs.double().abs().max().clamp_min(1e-12)
     )
     return {"deviation": apart, "within-1e-4": apart <= TOLERANCE}
+
+
+def _efficient(places: Places, name: str) -> Values:
+    """Whether the memory-efficient kernel alone can do the attention of a network, forward and backward."""
+    if places.device.type != "cuda":
+        return {"efficient-attention": "for CUDA only"}
+    network = places.model(name).to(places.device).train()
+    with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION]):
+        try:
+            network(torch.rand(1, 6, 3, 64, 64, device=places.device)).square().mean().backward()
+        except RuntimeError as error:
+            return {"efficient-attention": str(error).splitlines()[0]}
+    return {"efficient-attention": "yes"}
 
 
 def loss(places: Places) -> Rows:

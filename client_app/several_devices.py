@@ -77,14 +77,14 @@ def train_on_several(
     """
     context = multiprocessing.get_context("spawn")  # CUDA doesn't survive a fork
     memory_mb = float(str(node_config.get(keys.MEMORY_MB, MEMORY_MB))) / len(places)
-    shared = {**node_config, keys.MEMORY_MB: memory_mb}
+    shared = {**node_config, keys.MEMORY_MB: memory_mb, keys.DEVICES: 1}
     with tempfile.TemporaryDirectory() as folder:
         processes, answers = list[SpawnProcess](), list[Connection]()
         try:
             for rank, place in enumerate(places):
                 ours, theirs = context.Pipe(duplex=False)
                 ranks, meeting = Ranks(rank, len(places)), Path(folder) / "meeting"
-                given = content, shared, state, place, ranks, meeting, theirs
+                given = content, {**shared, keys.DEVICE: str(place)}, state, place, ranks, meeting, theirs
                 processes.append(context.Process(target=_run_rank, args=given, daemon=True))
                 processes[-1].start()
                 theirs.close()

@@ -183,7 +183,8 @@ class Batches:
     def _turned(self, cut: Tensor, draw: Draw) -> Tensor:
         """A crop as it was drawn, on the device."""
         if self.device.type == "cuda":
-            cut = cut.pin_memory().to(self.device, non_blocking=True)
+            with torch.cuda.device(self.device):  # a thread's own is the first, whatever the process's is
+                cut = cut.pin_memory().to(self.device, non_blocking=True)
         flips = [
             axis for axis, flip in ((0, draw.reverse), (2, draw.flip_rows), (3, draw.flip_columns)) if flip
         ]
