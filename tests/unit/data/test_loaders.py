@@ -270,3 +270,14 @@ def test_a_gpu_gets_crops_from_pinned_memory_and_turns_them(monkeypatch):
             assert torch.equal(one, other)
     assert pinned == [(4, 3, 5, 5), (4, 3, 10, 10)] * 6
     assert sent == [((device,), {"non_blocking": True})] * 12
+
+
+@pytest.mark.gpu
+def test_batches_on_a_gpu_are_those_of_a_cpu():
+    device = torch.device("cuda")
+    for ours, expected in zip(
+        Batches([clip()], TRAINING, seed=3, device=device), Batches([clip()], TRAINING, seed=3), strict=True
+    ):
+        for one, other in zip(ours, expected, strict=True):
+            assert one.device.type == "cuda"
+            assert torch.equal(one.cpu(), other)

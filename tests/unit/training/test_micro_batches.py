@@ -20,10 +20,10 @@ def batches():
         yield torch.rand(4, 3, 3, 4, 4, generator=generator), torch.rand(4, 3, 3, 16, 16, generator=generator)
 
 
-def trained(*, room=99, micro_batch=None):
+def trained(*, room=99, micro_batch=None, device=CPU):
     """A network after three steps, on a device with room for so many samples; also what was reported."""
     torch.manual_seed(0)
-    model = Recurrent(width=4, blocks=1, scale=4)
+    model = Recurrent(width=4, blocks=1, scale=4).to(device)
     seen = []
 
     def run_out(module, inputs):
@@ -41,7 +41,7 @@ def trained(*, room=99, micro_batch=None):
     outcome = train(
         model, batches(), loss=loss,
         optimiser=torch.optim.SGD(model.parameters(), lr=0.1), adjust=lambda model: None, clip_norm=0.5,
-        device=CPU, micro_batch=micro_batch,
+        device=device, micro_batch=micro_batch,
     )  # fmt: skip
     return nn.utils.parameters_to_vector(model.parameters()).detach(), outcome, seen
 
@@ -80,3 +80,12 @@ def test_other_errors_pass():
 
     with pytest.raises(ValueError, match="another one"):
         MicroBatches(None, CPU).run(fail, 4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_a_gpu_makes_the_steps_of_a_cpu(micro_batch):
+    expected, outcome, _ = trained()
+    found, on_gpu, _ = trained(micro_batch=micro_batch, device=torch.device("cuda"))
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-4)
+    assert on_gpu.loss == pytest.approx(outcome.loss, rel=1e-4)
