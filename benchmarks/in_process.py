@@ -1,8 +1,8 @@
 """A federation in this process, for benchmarks: the real round loop and clients, without Flower's engine."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,8 +57,8 @@ class Trained:
 class _Clients:
     """A grid whose nodes 0, 1, ... are clients of a simulation in this process."""
 
-    def __init__(self, count: int, spoil: Spoil) -> None:
-        self._count, self._spoil = count, spoil
+    def __init__(self, count: int, spoil: Spoil, device: str) -> None:
+        self._count, self._spoil, self._device = count, spoil, device
         self._messages: list[Message] = []
 
     def get_node_ids(self) -> list[int]:
@@ -76,33 +76,57 @@ class _Clients:
 
     def _reply(self, message: Message) -> Message:
         index = message.metadata.dst_node_id - 1
-        config = {keys.PARTITION_ID: index, keys.NUM_PARTITIONS: self._count}
+        config = {keys.PARTITION_ID: index, keys.NUM_PARTITIONS: self._count, keys.DEVICE: self._device}
         reply = app(message, Context(1, index, config, RecordDict(), {}))
         if message.metadata.message_type == MessageType.TRAIN:
             self._spoil(message, reply)
         return reply
 
 
-def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message, reply: None) -> Trained:
+class _EnoughError(Exception):
+    """The score so far is all that was asked for."""
+
+
+class _WatchedJournal(Journal):
+    def __init__(self, path: Path, scored: Callable[[float], bool]) -> None:
+        super().__init__(path)
+        self._scored = scored
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        super().append(line)
+        if line["phase"] == "evaluate" and line["round"] and not self._scored(line["psnr-y"]):
+            raise _EnoughError
+
+
+def federate(
+    settings: Settings,
+    *,
+    clients: int,
+    spoil: Spoil = lambda message, reply: None,
+    device: str = "cpu",
+    scored: Callable[[float], bool] = lambda score: True,
+) -> Trained:
     """Train, and score after each round.
 
     Args:
         settings: Which model, strategy, data and so on.
         clients: How many; they are partition-0, partition-1, ..., on the nodes 1, 2, ...
         spoil: Called with each message of training and its reply, which it may change.
+        device: Where clients train and held-out clips are scored.
+        scored: Called with the score after each round; says whether to go on.
     """
     for name in ("task_id", "run_id", "node_id"):
         setattr(TaskIdentity, name, 1)
     model = initial_model(settings)
     state = RunState(settings, model, adapted(build(settings.strategy.server, num_rounds=settings.rounds)))
     shots = [shot.between(0, FRAMES) for shot in build(settings.data).held_out()]
-    held_out = build_held_out(settings, shots, torch.device("cpu"))
+    held_out = build_held_out(settings, shots, torch.device(device))
     with TemporaryDirectory() as folder, _quiet():
         run_dir = RunDir.create(folder, ["benchmark"])
-        with Journal(run_dir.journal) as journal:
+        with suppress(_EnoughError), _WatchedJournal(run_dir.journal, scored) as journal:
             rounds = Rounds(
                 settings,
-                grid=cast(Grid, _Clients(clients, spoil)),
+                grid=cast(Grid, _Clients(clients, spoil, device)),
                 state=state,
                 held_out=held_out,
                 run_dir=run_dir,

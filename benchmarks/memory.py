@@ -24,8 +24,7 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.func import functional_call
+from training_memory import kept_gb, largest_batch
 
 from fedvsr_core.components import build
 from fedvsr_core.layers.deformable_attention import deformable_attention
@@ -45,31 +44,18 @@ def estimate(model: str, frames: int, patch: int, checkpointing: bool) -> dict[s
     """What a training step must keep, without computing it."""
     network = build(compose({"model": model}).model).train()
     network.checkpointing = checkpointing
-    kept = {}
-    with FakeTensorMode() as fake:
-        own = {
-            name: fake.from_tensor(one)
-            for name, one in (*network.named_parameters(), *network.named_buffers())
-        }
-        parameters = {one.untyped_storage()._cdata for one in own.values()}
-
-        def keep(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in parameters:
-                kept[storage._cdata] = storage
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
-            output = functional_call(network, own, torch.rand(1, frames, 3, patch, patch))
-        activations = sum(storage.nbytes() for storage in kept.values()) / 1e9
-    del output
+    parameters = sum(one.numel() for one in network.parameters())
+    kept = kept_gb(network, frames, patch)
     return {
         "model": model,
         "frames": frames,
         "patch": patch,
         "checkpointing": checkpointing,
-        "kept-gb": round(activations, 2),
-        "weights-gb": round(16 * sum(one.numel() for one in network.parameters()) / 1e9, 2),
+        "kept-gb": round(kept, 2),
+        "weights-gb": round(16 * parameters / 1e9, 2),
+        "batch-by-gb": {
+            card: largest_batch(model, card, parameters=parameters, kept=kept) for card in (8, 16, 24, 40, 80)
+        },
     }
 
 

@@ -29,14 +29,12 @@ ROWS = {
     "plain": {},
     "checkpointing": {"checkpointing": True},
     "channels-last": {"channels_last": True},
-    "autocast": {"autocast": "bfloat16"},
+    "bfloat16": {"precision": "bfloat16"},
     "frozen-flow": {"frozen": True},
 }
 
 
-def step(
-    model: VideoModel, frames: int, size: int, autocast: str | None, rounds: int = 1
-) -> tuple[float, float]:
+def step(model: VideoModel, frames: int, size: int, precision: str, rounds: int = 1) -> tuple[float, float]:
     """Seconds of the fastest of some steps, and MB that its forward pass keeps for the gradient."""
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-5)
     low = torch.rand(1, frames, 3, size, size)
@@ -52,7 +50,7 @@ def step(
         began = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
         with (
-            torch.autocast("cpu", torch.bfloat16, enabled=autocast is not None),
+            torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"),
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         ):
             output = model(low)
@@ -78,9 +76,11 @@ def one(arguments: argparse.Namespace) -> dict[str, object]:
     set_memory_format(model, plain.model_copy(update={k: v for k, v in switches.items() if k != "frozen"}))
     for name in model.late_parameters() if switches.get("frozen") else ():
         model.get_parameter(name).requires_grad_(False)
-    step(model, max(2, model.needs.min_frames), 16, switches.get("autocast"))
+    step(model, max(2, model.needs.min_frames), 16, switches.get("precision", "float32"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds, kept = step(model, arguments.frames, arguments.size, switches.get("autocast"), arguments.repeats)
+    seconds, kept = step(
+        model, arguments.frames, arguments.size, switches.get("precision", "float32"), arguments.repeats
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"seconds": round(seconds, 2), "peak-mb": round(peak / 1024), "kept-mb": round(kept)}
 

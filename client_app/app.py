@@ -7,31 +7,21 @@ import torch
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from client_app.client_state import ClientState, state_folder
 from client_app.code_pin import require_pinned_code
 from client_app.compression import compress_upload
 from client_app.decline_on_error import decline_on_error
 from client_app.held_out import own_held_out
-from client_app.local_data import client_name, local_shots
+from client_app.local_data import client_name
 from client_app.local_dp import add_local_noise
-from client_app.memory_check import check_memory
-from client_app.memory_format import set_memory_format
 from client_app.received_model import received_model
+from client_app.several_devices import train_on_several, training_devices
+from client_app.training_round import train_and_report
 from fedvsr_core import devices
-from fedvsr_core.components import build
-from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import completed, to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.evaluation_report import EvaluationReport
-from fedvsr_core.flower.training_report import TrainingReport
-from fedvsr_core.flower.travelling import travelling
 from fedvsr_core.metrics.average import Mean
-from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
-from fedvsr_core.training.client_round import train_round
-from fedvsr_core.training.late_start import is_frozen
-from fedvsr_core.training.objective import Objective, Start
 
 app = ClientApp(mods=[decline_on_error, require_pinned_code])
 
@@ -53,61 +43,13 @@ def introduce(message: Message, context: Context) -> Message:
 
 @app.train(mods=[compress_upload, add_local_noise])
 def train(message: Message, context: Context) -> Message:
-    """Train the global model on this site's clips for one round."""
-    began = time.monotonic()
+    """Train the global model on this site's clips for one round, on one device or several."""
     config = message.content.config_records[keys.CONFIG]
     settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
-    received = dict(message.content.array_records)
-    start = received.pop(keys.ARRAYS)
-    client, device = client_name(context.node_config), _device(context)
-    server_round = int(str(config[keys.SERVER_ROUND]))
-    seed = derive(settings.seed, "train", server_round, client)
-
-    check_memory(start, device)
-    model = received_model(start, config, settings, context.node_config)
-    set_memory_format(model, settings.training)
-    model.to(device)
-    torch.manual_seed(seed)
-    batches = Batches(
-        local_shots(settings, context.node_config),
-        settings.training,
-        seed=seed,
-        workers=int(context.node_config.get(keys.WORKERS, 1)),
-    )
-    objective: Objective = build(settings.objective)
-    outcome, returned = train_round(
-        model,
-        objective,
-        settings,
-        Start(
-            server_round=server_round,
-            arrays={name: to_arrays(record) for name, record in received.items()},
-            client_state=ClientState(
-                context.state,
-                state_folder(context.node_config, str(config.get(keys.RUN, "")), client),
-                last_accepted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
-            ),
-            batches=batches,
-            loss=build(settings.loss),
-            device=device,
-            seed=settings.seed,
-        ),
-    )
-    report = TrainingReport(
-        client=client,
-        examples=batches.num_windows,
-        steps=outcome.steps,
-        loss=outcome.loss,
-        parts=outcome.parts,
-        seconds=time.monotonic() - began,
-        peak_memory_mb=devices.peak_memory_mb(device),
-        device=devices.describe(device),
-        code=code_digest(),
-        batches=batches.digest(),
-    )
-    trained = to_record(travelling(model, frozen=is_frozen(settings, server_round)))
-    extra = {name: completed(arrays, start) for name, arrays in returned.items()}
-    return Message(RecordDict({keys.ARRAYS: trained, **extra, **report.pack()}), reply_to=message)
+    places = training_devices(context.node_config, settings.training.batch)
+    given = message.content, context.node_config, context.state
+    reply = train_on_several(*given, places) if len(places) > 1 else train_and_report(*given, places[0])
+    return Message(reply, reply_to=message)
 
 
 @app.evaluate()

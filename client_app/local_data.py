@@ -17,7 +17,8 @@ from fedvsr_core.settings import ClientSettings
 
 NodeConfig = Mapping[str, object]
 
-_MEMORY_MB = 2048
+MEMORY_MB = 2048
+"""Decoded clips that stay in memory, unless the node configuration says otherwise."""
 _MAX_FRAMES = 300
 """Frames that a site takes of each of its videos."""
 _log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]
     if isinstance(degradation, Bicubic | GaussianBlur) and device.type == "cuda":
         degradation = replace(degradation, device=str(device))
     shots = [shot.degraded(degradation) for shot in _shots(settings, node_config)]
-    limit = int(float(str(node_config.get(keys.MEMORY_MB, _MEMORY_MB))) * 2**20)
+    limit = int(float(str(node_config.get(keys.MEMORY_MB, MEMORY_MB))) * 2**20)
     needed = sum(map(decoded_size, {base_of(pixels) for shot in shots for pixels in (shot.high, shot.low)}))
     if needed > limit:
         _log.warning(

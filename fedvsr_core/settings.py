@@ -27,7 +27,11 @@ class Training(_Section):
             half the bytes.
         augment: How crops are turned at random: flipped, rotated by 90 degrees, reversed in time.
         checkpointing: Whether activations are forgotten, and computed again for the gradient.
-        autocast: Lower precision, where that is safe, or None for float32; float16 scales losses.
+        precision: Of the network: ``float32``, exact; ``tf32``, the same with products that are rounded and
+            faster on GPUs that have them; ``bfloat16`` or ``float16``, where torch holds them safe,
+            and TF32 elsewhere.
+        compile: Whether ``torch.compile`` makes kernels for the network, anew in each process.
+        micro_batch: Windows of a batch that are computed at once, their gradients added up; None: all.
         channels_last: Whether weights of convolutions lie in memory with their channels last.
     """
 
@@ -40,7 +44,9 @@ class Training(_Section):
     upload: Literal["weights", "float16"]
     augment: tuple[Literal["flips", "rotations", "reversal"], ...] = ("flips", "rotations", "reversal")
     checkpointing: bool = False
-    autocast: Literal["bfloat16", "float16"] | None = None
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    compile: bool = False
+    micro_batch: int | None = Field(ge=1, default=None)
     channels_last: bool = False
 
 

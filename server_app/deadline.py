@@ -19,8 +19,8 @@ class Deadline:
     ``cohort.timeout_s``, or if that is null: ``2 * 8 * bytes / link`` for the message and as much back over
     the slowest link to be expected (``cohort.link_mbit``), and for the work ``cohort.deadline_factor`` times
     the longest that any sound reply has taken so far. Before there was one, that is `FIRST_S`, or
-    `FIRST_STEP_S` for each step. A dead site isn't waited for so long: Flower sees it in a minute. This is for
-    what hangs.
+    `FIRST_STEP_S` for each step. A dead site isn't waited for so long: Flower sees it in a minute. This is
+    for what hangs.
 
     Args:
         settings: The run's configuration.

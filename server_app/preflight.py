@@ -149,7 +149,9 @@ def _take_step(
 
 def _in_float32(settings: ClientSettings) -> ClientSettings:
     """The settings without lower precision, which not every CPU computes as the clients' devices do."""
-    return settings.model_copy(update={"training": settings.training.model_copy(update={"autocast": None})})
+    return settings.model_copy(
+        update={"training": settings.training.model_copy(update={"precision": "float32", "compile": False})}
+    )
 
 
 def _finite(model: VideoModel) -> bool:

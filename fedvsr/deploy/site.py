@@ -34,6 +34,7 @@ class Site(TomlSettings):
         weights_dir: Folder with the site's copies of files that a run starts from, or None.
         memory_dir: Folder for what the client keeps from run to run.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        devices: How many devices of that kind train together, each on its share of every batch.
         workers: Threads that prepare batches ahead.
         memory_mb: How much decoded video may stay in memory.
         code: Digest of the code that may run here, as ``fedvsr code`` prints it; None for any.
@@ -53,6 +54,7 @@ class Site(TomlSettings):
     weights_dir: SitePath | None = None
     memory_dir: SitePath = Path("memory")
     device: Device = "auto"
+    devices: int = Field(default=1, ge=1)
     workers: int = Field(default=1, ge=1)
     memory_mb: int = Field(default=2048, ge=1)
     code: Digest | None = None
@@ -113,6 +115,7 @@ class Site(TomlSettings):
             "weights-dir": self.weights_dir,
             "memory-dir": self.memory_dir,
             "device": self.device,
+            "devices": self.devices,
             "workers": self.workers,
             "memory-mb": self.memory_mb,
             "code": self.code,
@@ -137,6 +140,7 @@ def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
         toml_line("data-dir", str(data), "videos to train on, or a clip store of them; never written"),
         held if held_out else f"# {held}",
         toml_line("device", "auto", "auto, cpu, cuda, cuda:1 or mps"),
+        toml_line("devices", 1, "GPUs that train together, each on its share of every batch"),
         toml_line("workers", 1, "threads that prepare batches ahead"),
         toml_line("memory-mb", 2048, "how much decoded video may stay in memory"),
         toml_line(

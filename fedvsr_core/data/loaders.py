@@ -4,10 +4,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from fedvsr_core.settings import Training
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Batches:
             are turned.
         seed: Seed of all draws, >= 0.
         workers: Threads that prepare batches ahead of the one that is asked for.
+        device: Where the batches are needed. Crops are sent to a CUDA device as they are read, from memory
+            that it reads by itself, and turned there.
 
     Attributes:
         num_windows: Windows in one pass over the clips, the number of examples this client trains on.
@@ -74,7 +79,15 @@ class Batches:
         DataError: If there are no clips, or all are too small, or one has no low-resolution frames.
     """
 
-    def __init__(self, shots: Sequence[Shot], training: Training, *, seed: int, workers: int = 1) -> None:
+    def __init__(
+        self,
+        shots: Sequence[Shot],
+        training: Training,
+        *,
+        seed: int,
+        workers: int = 1,
+        device: torch.device = CPU,
+    ) -> None:
         self.shots = [shot for shot in shots if _fits(shot, training.patch)]
         if not self.shots:
             why = f"none of the {len(shots)} is large enough" if shots else "got none"
@@ -85,6 +98,8 @@ class Batches:
         self.training = training
         self.seed = seed
         self.workers = workers
+        self.device = device
+        self._share = 0, 1  # of each batch
         self._windows = [max(shot.frames - training.window + 1, 1) for shot in self.shots]
         self.num_windows = sum(self._windows)
         areas = [_low(shot).shape[1] * _low(shot).shape[2] for shot in self.shots]
@@ -103,10 +118,22 @@ class Batches:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of one step; `to_float` makes it what a network takes."""
-        size = self.training.batch
-        samples = [self.sample(self.draw(index)) for index in range(step * size, (step + 1) * size)]
+        size, (share, shares) = self.training.batch, self._share
+        indices = range(step * size, (step + 1) * size)[share * size // shares : (share + 1) * size // shares]
+        samples = [self.sample(self.draw(index)) for index in indices]
         lows, highs = zip(*samples, strict=True)
         return torch.stack(lows), torch.stack(highs)
+
+    def share_of(self, rank: int, count: int) -> Self:
+        """The same batches for one of several processes, cut to its equal share of each.
+
+        Args:
+            rank: Which process, from 0.
+            count: How many there are.
+        """
+        own = copy(self)
+        own._share = rank, count
+        return own
 
     def draw(self, index: int) -> Draw:
         """Decide where sample ``index`` comes from."""
@@ -136,7 +163,10 @@ class Batches:
         shot, window, patch = self.shots[draw.clip], self.training.window, self.training.patch
         low = _low(shot)
         scale = shot.height // low.shape[1]
-        return _cut(low, draw, window, patch, 1), _cut(shot.high, draw, window, patch, scale)
+        return (
+            self._turned(_cut(low, draw, window, patch, 1), draw),
+            self._turned(_cut(shot.high, draw, window, patch, scale), draw),
+        )
 
     def digest(self) -> str:
         """Hexadecimal digest of all draws from clips of these sizes: equal digests mean equal batches.
@@ -149,6 +179,17 @@ class Batches:
             draw = self.draw(index)
             digest.update(f"{_low(self.shots[draw.clip]).shape} {sizes} {draw}\n".encode())
         return digest.hexdigest()
+
+    def _turned(self, cut: Tensor, draw: Draw) -> Tensor:
+        """A crop as it was drawn, on the device."""
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):  # a thread's own is the first, whatever the process's is
+                cut = cut.pin_memory().to(self.device, non_blocking=True)
+        flips = [
+            axis for axis, flip in ((0, draw.reverse), (2, draw.flip_rows), (3, draw.flip_columns)) if flip
+        ]
+        cut = cut.flip(flips) if flips else cut
+        return cut.transpose(2, 3).contiguous() if draw.transpose else cut
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         """The windows in the order of an epoch; the last one asked for is cached."""
@@ -211,13 +252,10 @@ def _low(shot: Shot) -> Pixels:
 
 
 def _cut(pixels: Pixels, draw: Draw, window: int, patch: int, scale: int) -> Tensor:
-    """Read a crop of a window, and turn it: (T, 3, H, W)."""
+    """Read a crop of a window: (T, 3, H, W)."""
     top, left, size = draw.top * scale, draw.left * scale, patch * scale
     rows, columns = slice(top, top + size), slice(left, left + size)
     frames = pixels[draw.start : draw.start + window, rows, columns].transpose(0, 3, 1, 2)
     if len(frames) < window:
         frames = frames[reflected(np.arange(window), len(frames))]
-    cut = torch.from_numpy(np.array(frames, order="C"))  # whole rows: fast, where turning them first isn't
-    flips = [axis for axis, flip in ((0, draw.reverse), (2, draw.flip_rows), (3, draw.flip_columns)) if flip]
-    cut = cut.flip(flips) if flips else cut
-    return cut.transpose(2, 3).contiguous() if draw.transpose else cut
+    return torch.from_numpy(np.array(frames, order="C"))  # whole rows: fast, where turning them first isn't

@@ -44,11 +44,11 @@ def restore_tiled(restore: Callable[[Tensor], Tensor], low: Tensor, *, scale: in
         tiling: How to cut it; frames that fit into one tile aren't cut.
 
     Returns:
-        The clip on the CPU, (1, T, 3, sH, sW).
+        The clip, (1, T, 3, sH, sW): where ``restore`` leaves it, or on the CPU, where tiles are put together.
     """
     height, width = low.shape[-2:]
     if tiling.size is None or max(height, width) <= tiling.size:
-        return restore(low).cpu()
+        return restore(low)
     total = torch.zeros(*low.shape[:3], scale * height, scale * width)
     weights = torch.zeros(scale * height, scale * width)
     for top, bottom, fade_down in _spans(height, tiling.size, tiling.overlap, scale):

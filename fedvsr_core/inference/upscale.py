@@ -57,12 +57,13 @@ def _windows(frames: Iterable[Frame], chunk: int) -> Iterator[tuple[list[Frame],
 
 @torch.inference_mode()
 def _restore(model: VideoModel, low: Frames, device: torch.device, tiling: Tiling) -> Tensor:
-    """Run the network: (T, H, W, 3) -> (T, 3, sH, sW)."""
+    """Run the network: (T, H, W, 3) -> (T, 3, sH, sW), left on the device if it was whole there."""
     clip = torch.from_numpy(low).permute(0, 3, 1, 2)[None].float() / 255
     return restore_tiled(lambda tile: model(tile.to(device)), clip, scale=model.scale, tiling=tiling)[0]
 
 
 @torch.inference_mode()
 def _to_uint8(frame: Tensor) -> Frame:
+    """Round where the frame is: a quarter of the bytes leave the device."""
     rounded = (frame.clamp(0, 1) * 255).round().to(torch.uint8)
     return np.asarray(rounded.permute(1, 2, 0).contiguous().cpu().numpy())

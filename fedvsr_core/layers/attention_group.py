@@ -119,7 +119,8 @@ class AttentionGroup(nn.Module):
             mask = shift_mask(padded, window, shift, x.device)
         for number, block in enumerate(self.blocks):
             x = block(x, window, shift, mask if number % 2 else None)
-        if self.blocks[0].checkpoint_mlp and x.requires_grad and x.device.type == "cpu":
+        freed = self.blocks[0].checkpoint_mlp and x.requires_grad and x.device.type == "cpu"
+        if freed and not torch.compiler.is_compiling():
             return_freed_memory()
         return x
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from fedvsr_core.differentiation import refuse_second_derivatives
 from fedvsr_core.errors import ShapeError
 
 
@@ -116,8 +116,8 @@ class _Attention(torch.autograd.Function):
         return output
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
+        refuse_second_derivatives("deformable attention")
         query, key_value, grid, output, normaliser = ctx.saved_tensors
         common = (gradient * output).sum(2)  # (N, heads, P)
         to_query = torch.zeros_like(query)

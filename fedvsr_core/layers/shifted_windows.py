@@ -45,14 +45,18 @@ class WindowAttention(nn.Module):
         Returns:
             Tokens (B * windows, N, C).
         """
-        number, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(number, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        logits = (q * (width // self.heads) ** -0.5) @ k.transpose(-2, -1)  # (B * windows, heads, N, N)
-        bias = self.relative_position_bias_table[self.relative_position_index]  # (N, N, heads)
-        logits = logits + bias.permute(2, 0, 1)
-        if mask is not None:
-            logits = (logits.view(-1, len(mask), *logits.shape[1:]) + mask[:, None]).view_as(logits)
-        attended = (logits.softmax(dim=-1) @ v).transpose(1, 2).reshape(x.shape)
+        number, tokens, _ = x.shape
+        query, key, value = self.qkv(x).view(number, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        index = self.relative_position_index.flatten()
+        bias = self.relative_position_bias_table.index_select(0, index).view(tokens, tokens, -1)
+        added = bias.permute(2, 0, 1).contiguous()  # (heads, N, N)
+        if mask is not None:  # windows and heads are one axis, over which clips broadcast
+            added = (mask[:, None] + added).flatten(0, 1)
+            query, key, value = (
+                part.reshape(-1, len(added), *part.shape[2:]) for part in (query, key, value)
+            )
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=added.to(query.dtype))
+        attended = attended.reshape(number, self.heads, tokens, -1).transpose(1, 2).reshape(x.shape)
         out: Tensor = self.proj(attended)
         return out
 

@@ -83,8 +83,8 @@ class SpyNet(nn.Module):
             shrink = 2 ** (FINEST - level)
             size = (height // shrink, width // shrink)
             before = (stretched[0] // shrink, stretched[1] // shrink)
-            ratio = flows[level].new_tensor([size[1] / before[1], size[0] / before[0]]).view(1, 2, 1, 1)
-            resized.append(_resize(flows[level], size) * ratio)
+            across, down = _resize(flows[level], size).split(1, dim=1)
+            resized.append(torch.cat([across * (size[1] / before[1]), down * (size[0] / before[0])], dim=1))
         return resized
 
     def pyramid(self, reference: Tensor, supporting: Tensor) -> list[Tensor]:
@@ -96,7 +96,7 @@ class SpyNet(nn.Module):
         batch, _, height, width = references[0].shape
         precise = torch.promote_types(reference.dtype, torch.float32)
         upsampled = reference.new_zeros((batch, 2, height, width), dtype=precise)
-        flows = list[Tensor]()
+        flows: list[Tensor] = []
         for level, (ours, theirs) in enumerate(zip(references, supportings, strict=True)):
             if flows:
                 upsampled = 2.0 * F.interpolate(

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from fedvsr_core.differentiation import refuse_second_derivatives
 from fedvsr_core.losses.charbonnier import subtract
 
 CACHED = 1 << 20
@@ -39,9 +39,14 @@ class HaarCharbonnier(Function):
         return total / count
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """The gradients of output and target."""
+        """The gradients of output and target.
+
+        Raises:
+            RuntimeError: If second derivatives are asked for; those of `HighFrequencyLoss` under a compiler
+                are the plain transform's.
+        """
+        refuse_second_derivatives("the high-frequency loss")
         scaled = ctx.saved_tensors[0] * (above / ctx.count)
         return (
             scaled.to(ctx.dtypes[0]) if ctx.needs_input_grad[0] else None,
@@ -60,6 +65,27 @@ def _detail(
     step.
     """
     norm = math.sqrt(8 if over_time else 4)
+    if output.device.type == "cuda":
+        from fedvsr_core.losses.haar_kernel import fused_detail  # Triton comes with torch for CUDA only
+
+        summed, low, gradient = fused_detail(
+            output, target, smoothing=norm**2 * eps, scale=1 / norm, over_time=over_time
+        )
+    else:
+        summed, low, gradient = _detail_in_parts(output, target, norm, eps, over_time)
+    total, count = summed / norm, low.numel() * (7 if over_time else 3)
+    if levels > 1:
+        more, further, back = _detail(low.div_(norm), None, levels - 1, eps, over_time=over_time)
+        for place in _places(output):
+            gradient[place] += _spread(back[_halved(place, over_time)], gradient[place].shape, over_time)
+        total, count = total + more, count + further
+    return total, count, gradient
+
+
+def _detail_in_parts(
+    output: Tensor, target: Tensor | None, norm: float, eps: float, over_time: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The sum, not normalised, the low band, neither, and the gradient, one part after the other."""
     batch, frames, channels, height, width = output.shape
     halved = (batch, _half(frames) if over_time else frames, channels, _half(height), _half(width))
     low = output.new_empty(halved, dtype=torch.promote_types(output.dtype, torch.float32))
@@ -76,13 +102,7 @@ def _detail(
         bands.div_(roots)
         del roots
         gradient[place] = _transpose(bands, gradient[place].shape, over_time)
-    total, count = torch.stack(sums).sum() / norm, low.numel() * (7 if over_time else 3)
-    if levels > 1:
-        more, further, back = _detail(low.div_(norm), None, levels - 1, eps, over_time=over_time)
-        for place in _places(output):
-            gradient[place] += _spread(back[_halved(place, over_time)], gradient[place].shape, over_time)
-        total, count = total + more, count + further
-    return total, count, gradient
+    return torch.stack(sums).sum(), low, gradient
 
 
 def _difference(output: Tensor, target: Tensor | None, place: Place) -> Tensor:

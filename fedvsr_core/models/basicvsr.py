@@ -69,7 +69,8 @@ class BasicVSR(VideoModel):
     def _propagate(self, backbone: Backbone, frames: tuple[Tensor, ...], flows: Tensor) -> list[Tensor]:
         """Visit frames in order; ``flows[:, k]`` leads from frame k+1 back to frame k."""
         batch, _, height, width = frames[0].shape
-        state, states = frames[0].new_zeros(batch, self.num_feat, height, width), list[Tensor]()
+        state = frames[0].new_zeros(batch, self.num_feat, height, width)
+        states: list[Tensor] = []
         for visit, frame in enumerate(frames):
             if visit:
                 state = flow_warp(state, flows[:, visit - 1])

@@ -116,7 +116,7 @@ class BasicVSRPlusPlus(VideoModel):
             flows: ``flows[:, k]`` leads from the frame of visit k+1 back to that of visit k.
         """
         zeros = torch.zeros_like(visits[0][0], device=flows.device)
-        features = list[Tensor]()
+        features: list[Tensor] = []
         for visit, known in enumerate(visits):
             known = [feature.to(flows.device) for feature in known]
             if visit == 0:

@@ -132,7 +132,7 @@ class IART(VideoModel):
 
     def _propagate(self, name: str, visits: Sequence[Tensor], flows: Tensor) -> list[Tensor]:
         """Visit features (B, E, H, W) in order; ``flows[:, k]`` leads from visit k+1 back to visit k."""
-        features = list[Tensor]()
+        features: list[Tensor] = []
         for visit, given in enumerate(visits):
             current = given.to(flows.device)
             if visit == 0:

@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping
 
+from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import ClientSettings
 from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of
 from fedvsr_core.training.local import Outcome, train
 from fedvsr_core.training.objective import Objective, Start
+from fedvsr_core.training.ranks import ALONE, Ranks
 
 
 def train_round(
-    model: VideoModel, objective: Objective, settings: ClientSettings, start: Start
+    model: VideoModel,
+    objective: Objective,
+    settings: ClientSettings,
+    start: Start,
+    *,
+    ranks: Ranks = ALONE,
 ) -> tuple[Outcome, Mapping[str, NamedArrays]]:
     """Train a model in place for one round.
 
@@ -20,25 +27,34 @@ def train_round(
         objective: Newly built.
         settings: Optimiser, training and the late start of the flow network count.
         start: The round.
+        ranks: The processes that train together, each on its share of every batch.
 
     Returns:
-        What training reports, and what the objective returns in addition to the model.
+        What training reports, and what the objective returns in addition to the model,
+        which is nothing on all ranks but the first.
     """
     frozen = is_frozen(settings, start.server_round)
     late = [model.get_parameter(name) for name in model.late_parameters()]
     for parameter in late:
         parameter.requires_grad_(not frozen)
     objective.begin(model, start)
+    batches = start.batches
+    if isinstance(batches, Batches):
+        batches = batches.share_of(ranks.rank, ranks.count)
+    if settings.training.compile:
+        model.compile()
     outcome = train(
         model,
-        start.batches,
+        batches,
         loss=objective.loss(start.loss),
-        optimiser=optimiser_of(model, settings, objective.parameters()),
+        optimiser=optimiser_of(model, settings, objective.parameters(), fused=start.device.type == "cuda"),
         adjust=objective.adjust,
         clip_norm=settings.training.clip_norm,
         device=start.device,
         late=late,
         frozen_steps=len(start.batches) if frozen else frozen_steps(settings, start.server_round),
-        autocast=settings.training.autocast,
+        precision=settings.training.precision,
+        micro_batch=settings.training.micro_batch,
+        ranks=ranks,
     )
-    return outcome, objective.end(model)
+    return outcome, {} if ranks.rank else objective.end(model)

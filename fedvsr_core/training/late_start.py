@@ -29,18 +29,27 @@ def is_frozen(settings: Settings | ClientSettings, server_round: int) -> bool:
     return frozen_steps(settings, server_round) == settings.training.steps
 
 
-def optimiser_of(model: VideoModel, settings: ClientSettings, more: Iterable[nn.Parameter] = ()) -> Optimizer:
+def optimiser_of(
+    model: VideoModel,
+    settings: ClientSettings,
+    more: Iterable[nn.Parameter] = (),
+    *,
+    fused: bool = False,
+) -> Optimizer:
     """The optimiser of all parameters, with ``flow.step_size`` times the step size for the late ones.
 
     Args:
         model: The network.
         settings: The optimiser, and ``flow.step_size``.
         more: Parameters of the objective.
+        fused: Whether one kernel makes the step of all parameters, as it can on CUDA; for torch's optimisers.
     """
     late = set(model.late_parameters())
     others = [parameter for name, parameter in model.named_parameters() if name not in late] + list(more)
     groups = [{"params": others}, {"params": [model.get_parameter(name) for name in sorted(late)]}]
-    optimiser: Optimizer = build(settings.optimiser, params=groups if late else others)
+    optimiser: Optimizer = build(
+        settings.optimiser, params=groups if late else others, **({"fused": True} if fused else {})
+    )
     if late:
         optimiser.param_groups[-1]["lr"] *= settings.flow.step_size
     return optimiser

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from fedvsr_core.data.loaders import to_float
+from fedvsr_core.training.micro_batches import MicroBatches
+from fedvsr_core.training.precision import Precision, autocast, fast_kernels
+from fedvsr_core.training.ranks import ALONE, Ranks
 
 _LOSS_SCALE = 2.0**10
 """For float16 at the start of a round; torch's own 2**16 would cost the first steps of each round."""
@@ -44,15 +47,19 @@ def train(
     device: torch.device,
     late: Sequence[nn.Parameter] = (),
     frozen_steps: int = 0,
-    autocast: Literal["bfloat16", "float16"] | None = None,
+    precision: Precision = "float32",
+    micro_batch: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Train a model in place, a step for each batch.
+
+    On a CUDA device no step waits for it, but those in float16.
 
     Args:
         model: Network on ``device``.
         batches: Low- and high-resolution clips, (B, T, 3, H, W) and (B, T, 3, sH, sW), as uint8 or as
             float in [0, 1].
-        loss: What to minimise.
+        loss: What to minimise, a mean over the samples.
         optimiser: Over the parameters of ``model``, and those of the objective.
         adjust: Called between the gradients and the step; may change the gradients. Not called where a
             gradient overflowed in float16, since that step is left out.
@@ -60,36 +67,57 @@ def train(
         device: Where to compute.
         late: Parameters that don't learn in the first steps.
         frozen_steps: How many steps these are.
-        autocast: Lower precision for the network, where torch holds it safe; the loss stays in float32, and
-            is scaled for float16, whose steps are left out when gradients overflow.
+        precision: Of the network; the loss is computed in float32, and scaled for float16, whose steps are
+            left out when gradients overflow.
+        micro_batch: Samples that are computed at once; None: a whole batch. Halved when memory runs out.
+        ranks: The processes that train this model; gradients and losses are means over all of them.
+
+    Raises:
+        MemoryError: If memory runs out twice.
     """
     model.train()
     trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     steps, values = 0, dict[str, list[Tensor]]()
-    precision = torch.autocast(device.type, getattr(torch, autocast or "float32"), enabled=bool(autocast))
-    scaler = torch.amp.GradScaler(device.type, init_scale=_LOSS_SCALE, enabled=autocast == "float16")
-    for low, high in batches:
-        for parameter in late:
-            parameter.requires_grad_(steps >= frozen_steps)
+    scaler = torch.amp.GradScaler(device.type, init_scale=_LOSS_SCALE, enabled=precision == "float16")
+    micro_batches = MicroBatches(micro_batch, device)
+
+    def backward(low: Tensor, high: Tensor, size: int) -> dict[str, Tensor]:
+        """Gradients of a batch, so many samples at once; returns the loss and its parts."""
         optimiser.zero_grad(set_to_none=True)
-        with precision:
-            output = model(to_float(low, device))
-        total, parts = loss(output.float() if autocast else output, to_float(high, device))
-        scaler.scale(total).backward()
-        scaler.unscale_(optimiser)
-        if autocast != "float16" or _finite(trained):
-            adjust(model)
-        if clip_norm is not None:
-            clip_grad_norm_(trained, clip_norm)
-        scaler.step(optimiser)
-        scaler.update()
-        steps += 1
-        for name, value in ({"": total} | parts).items():  # stay on the device: no wait for it in every step
-            values.setdefault(name, []).append(value.detach())
-    means = {name: float(torch.stack(seen).cpu().double().mean()) for name, seen in values.items()}
-    return Outcome(steps=steps, loss=means.pop("", float("nan")), parts=means)
+        means = dict[str, Tensor]()
+        for some_low, some_high in zip(low.split(size), high.split(size), strict=True):
+            share = len(some_low) / len(low)
+            with autocast(precision, device):
+                output = model(to_float(some_low, device))
+            total, parts = loss(output.float(), to_float(some_high, device))
+            scaler.scale(share * total).backward()
+            for name, value in ({"": total} | parts).items():  # these stay on the device: no wait for it
+                means[name] = means.get(name, 0) + share * value.detach()
+        return means
+
+    with fast_kernels(precision, device):
+        for low, high in batches:
+            for parameter in late:
+                parameter.requires_grad_(steps >= frozen_steps)
+            means = micro_batches.run(partial(backward, low, high), len(low))
+            ranks.average_gradients(trained)
+            scaler.unscale_(optimiser)
+            if precision != "float16" or _finite(trained):
+                adjust(model)
+            if clip_norm is not None:
+                clip_grad_norm_(trained, clip_norm)
+            scaler.step(optimiser)
+            scaler.update()
+            steps += 1
+            for name, value in means.items():
+                values.setdefault(name, []).append(value)
+    averages = {
+        name: float(ranks.average(torch.stack(seen)).cpu().double().mean()) for name, seen in values.items()
+    }
+    return Outcome(steps=steps, loss=averages.pop("", float("nan")), parts=averages)
 
 
 def _finite(parameters: Iterable[nn.Parameter]) -> bool:
     """Whether all gradients are finite; this waits for the device."""
-    return all(bool(one.grad.isfinite().all()) for one in parameters if one.grad is not None)
+    finite = [parameter.grad.isfinite().all() for parameter in parameters if parameter.grad is not None]
+    return not finite or bool(torch.stack(finite).all())

@@ -5,7 +5,7 @@ import logging
 import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from client_app import app as module
+from client_app import training_round as module
 from client_app.app import app
 from fedvsr_core.components import build
 from fedvsr_core.flower import keys

@@ -160,7 +160,7 @@ def test_a_site_without_sense_declines(real):
 
 
 def test_a_site_that_pins_other_code_declines_before_it_reads_anything(real, monkeypatch):
-    monkeypatch.setattr("client_app.app.local_shots", pytest.fail)
+    monkeypatch.setattr("client_app.training_round.local_shots", pytest.fail)
     _, reply = real(code="0123456789abcdef")
     assert why_declined(reply.content).startswith(
         "it declines: it runs the code that its operator has reviewed"

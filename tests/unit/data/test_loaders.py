@@ -1,5 +1,6 @@
 """Promises: batches that are pure functions of (seed, index), true to their clips, low and high alike."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -240,3 +241,43 @@ def test_threads_take_the_order_of_the_epoch_they_asked_for():
 
     racing = Racing([clip(frames=40)], twice, seed=1)
     assert [racing.draw(index) for index in range(len(expected))] == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_shares_make_the_whole_batch(count):
+    whole = Batches([clip()], TRAINING.model_copy(update={"batch": 4}), seed=3)
+    shares = [whole.share_of(rank, count) for rank in range(count)]
+    for step in range(len(whole)):
+        parts = [share.batch(step) for share in shares]
+        assert all(len(low) == len(high) == 4 // count for low, high in parts)
+        for kind in (0, 1):
+            assert torch.equal(torch.cat([part[kind] for part in parts]), whole.batch(step)[kind])
+    assert {share.digest() for share in shares} == {whole.digest()}
+
+
+def test_a_gpu_gets_crops_from_pinned_memory_and_turns_them(monkeypatch):
+    # Stand-ins for what needs a GPU; the values must be those of a CPU.
+    pinned, sent = [], []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda cut: pinned.append(cut.shape) or cut)
+    monkeypatch.setattr(torch.Tensor, "to", lambda cut, *where, **how: sent.append((where, how)) or cut)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    device = torch.device("cuda", 1)
+    batches = Batches([clip()], TRAINING, seed=3, device=device)
+    for step in range(3):
+        for one, other in zip(
+            batches.batch(step), Batches([clip()], TRAINING, seed=3).batch(step), strict=True
+        ):
+            assert torch.equal(one, other)
+    assert pinned == [(4, 3, 5, 5), (4, 3, 10, 10)] * 6
+    assert sent == [((device,), {"non_blocking": True})] * 12
+
+
+@pytest.mark.gpu
+def test_batches_on_a_gpu_are_those_of_a_cpu():
+    device = torch.device("cuda")
+    for ours, expected in zip(
+        Batches([clip()], TRAINING, seed=3, device=device), Batches([clip()], TRAINING, seed=3), strict=True
+    ):
+        for one, other in zip(ours, expected, strict=True):
+            assert one.device.type == "cuda"
+            assert torch.equal(one.cpu(), other)

@@ -59,3 +59,10 @@ def test_a_frame_that_fits_is_not_cut(tiling):
 def test_refuses(size, overlap):
     with pytest.raises(ConfigurationError, match="a tile must be larger than two overlaps, got tile"):
         Tiling(size, overlap)
+
+
+def test_a_whole_frame_stays_where_it_was_restored():
+    low = torch.zeros(1, 2, 3, 4, 5)
+    assert (
+        restore_tiled(lambda clip: nearest(clip).to("meta"), low, scale=2, tiling=WHOLE).device.type == "meta"
+    )

@@ -132,3 +132,10 @@ def test_shapes_that_do_not_fit(name, change):
     arguments = {"query": query, "key_value": key_value, "offsets": offsets, "heads": 2, "kernel": (3, 3)}
     with pytest.raises(ShapeError, match=r"^deformable attention with . heads and 9 taps needs queries"):
         deformable_attention(**{**arguments, **change})
+
+
+def test_second_derivatives_are_refused():
+    query, offsets = torch.randn(1, 1, 2, 3, 3, requires_grad=True), torch.zeros(1, 1, 2, 3, 3)
+    attended = deformable_attention(query, torch.randn(1, 1, 4, 3, 3), offsets, heads=1, kernel=(1, 1))
+    with pytest.raises(RuntimeError, match="deformable attention has a first derivative only"):
+        torch.autograd.grad(attended.sum(), query, create_graph=True)

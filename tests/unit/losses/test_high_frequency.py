@@ -202,3 +202,22 @@ def test_tells_what_to_install(monkeypatch):
     with pytest.raises(MissingToolError, match=r"pip install 'fedvsr\[wavelets\]', or use 'haar'"):
         WaveletBands("db2")
     HighFrequencyLoss()  # needs nothing
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db2"])
+def test_second_derivatives_are_right_or_refused(wavelet):
+    # The derivative of (d/dx (x^2 + 1000 loss))^2: wrong if the gradient of the loss counts as a constant.
+    output, target = clips((1, 2, 1, 2, 2))
+    loss = HighFrequencyLoss(wavelet, eps=1e-3)
+
+    def squared_gradient(x):
+        value = (x * x).sum() + 1000 * loss(x, target)
+        (gradient,) = torch.autograd.grad(value, x, create_graph=True)
+        return gradient.square().sum()
+
+    output.requires_grad_()
+    if wavelet == "haar":
+        with pytest.raises(RuntimeError, match="the high-frequency loss has a first derivative only"):
+            squared_gradient(output)
+    else:
+        assert torch.autograd.gradcheck(squared_gradient, output)

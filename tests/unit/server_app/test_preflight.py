@@ -44,7 +44,7 @@ def test_at_any_scale(check, scale):
 
 
 @pytest.mark.parametrize(
-    "overrides", ["training.autocast=float16", "training.clip_norm=0.1", "training.epochs=0.5"]
+    "overrides", ["training.precision=float16", "training.clip_norm=0.1", "training.epochs=0.5"]
 )  # fmt: skip
 def test_however_clients_train(check, overrides):
     check(overrides)

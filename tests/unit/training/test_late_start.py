@@ -42,3 +42,16 @@ def test_late_parameters_take_steps_of_their_own_size(model):
     assert {name: sizes[id(parameter)] for name, parameter in model.named_parameters()} == {
         name: 0.0625 if name.startswith("spynet.") else 0.5 for name, _ in model.named_parameters()
     }
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_fused_optimiser_makes_the_same_step(model, fused):
+    optimiser = optimiser_of(model, settings(10, 5), fused=fused)
+    assert bool(optimiser.defaults["fused"]) is fused
+    before = [one.detach().clone() for one in model.parameters()]
+    for one in model.parameters():
+        one.grad = torch.ones_like(one)
+    optimiser.step()
+    # Adam's first step has the size of the step size, whatever the gradient.
+    largest = max((old - one).abs().max().item() for old, one in zip(before, model.parameters(), strict=True))
+    assert largest == pytest.approx(settings(10, 5).optimiser["lr"], rel=1e-3)

@@ -164,7 +164,7 @@ def test_the_network_computes_in_lower_precision_and_the_loss_does_not(precision
     nn.init.ones_(network.weight)
     train(
         network, [batch(1.0, 0.0)] * 2, loss=loss, optimiser=optimiser, adjust=lambda model: None,
-        clip_norm=1e9, device=CPU, autocast=precision,
+        clip_norm=1e9, device=CPU, precision=precision,
     )  # fmt: skip
     assert seen == [getattr(torch, precision), torch.float32] * 2
     assert network.weight.dtype == torch.float32
@@ -179,7 +179,7 @@ def test_an_objective_sees_no_gradient_that_overflowed():
     train(
         network, [batch(1.0, 1e4), batch(1.0, 0.0)], loss=squares, optimiser=optimiser,
         adjust=lambda model: seen.append(model.weight.grad.item()), clip_norm=None, device=CPU,
-        autocast="float16",
+        precision="float16",
     )  # fmt: skip
     assert seen == [4.0]  # the gradient of the second step, at a weight that the first one left
     assert network.weight.item() == 0.5

@@ -98,6 +98,7 @@ def test_flower_reads_the_node_configuration_as_it_was_written(path):
         keys.HELD_OUT_DIR: "/held out",
         keys.MEMORY_DIR: str(path.parent / "memory"),
         keys.DEVICE: "auto",
+        keys.DEVICES: 1,
         keys.WORKERS: 3,
         keys.MEMORY_MB: 2048,
     }
