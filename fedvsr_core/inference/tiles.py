@@ -30,6 +30,23 @@ class Tiling:
                 f"a tile must be larger than two overlaps, got tile {self.size} and overlap {self.overlap}"
             )
 
+    def smaller(self, side: int) -> "Tiling":
+        """Tiles of about half the height and width.
+
+        Args:
+            side: The longer side of the frames that are cut.
+
+        Raises:
+            MemoryError: If these would hardly reach beyond their overlaps.
+        """
+        size = min(self.size or side, side) // 2 // 8 * 8
+        if size <= 2 * self.overlap:
+            raise MemoryError(
+                f"there isn't enough memory even for tiles of {min(self.size or side, side)} pixels; free"
+                " some, or upscale fewer frames at once with --chunk"
+            )
+        return Tiling(size, self.overlap)
+
 
 WHOLE = Tiling(None)
 

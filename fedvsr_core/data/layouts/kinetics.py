@@ -6,7 +6,7 @@ Source: Kay et al., arXiv 1705.06950.
 import csv
 from pathlib import Path
 
-from fedvsr_core.data.frames import VIDEO_SUFFIXES
+from fedvsr_core.data.images import VIDEO_SUFFIXES
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.data.layouts.videos import find_videos
