@@ -172,7 +172,7 @@ def test_a_full_disk_is_noticed_at_once(tmp_path):
         mock.patch.object(
             SegmentWriter, "_put", side_effect=OSError(errno.ENOSPC, "No space left on device")
         ),
-        pytest.raises(DataError, match="the disk is full: only 0 frames .* could be written; free some"),
+        pytest.raises(DataError, match=r"the disk is full: only 0 frames .* could be written; free some"),
     ):
         write(tmp_path / "clip.mkv")
     assert list(tmp_path.iterdir()) == []
