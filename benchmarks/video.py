@@ -4,8 +4,8 @@
     python benchmarks/video.py --frames 240
 
 Seconds are of the wall, in turn on the same machine: compare them within one run only. The share of reading
-and writing is that of upscaling 320x180 with the network `recurrent` and the default encoding. A window is five
-frames of a file with a key frame each 128, read at its start, in its middle and at its end.
+and writing is that of upscaling 320x180 with the network `recurrent` and the default encoding. A window is
+five frames of a file with a key frame each 128, read at its start, in its middle and at its end.
 """
 
 import argparse
