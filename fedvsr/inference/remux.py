@@ -15,7 +15,8 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 
-from fedvsr.inference.encoding import Chosen, Shape, configure
+from fedvsr.inference.encoding import Chosen, Shape, coded_size, configure
+from fedvsr.inference.matroska_aspect import write_aspect
 from fedvsr.inference.segments import coded_in, times_in
 from fedvsr_core.data.containers import open_video
 
@@ -78,21 +79,27 @@ def mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Beside
     Raises:
         OSError: If it can't be written.
     """
+    taken = _mux(folder, target, chosen, shape, beside)
+    if shape.aspect != 1 and target.suffix in (".mkv", ".webm"):
+        write_aspect(target, shape.aspect, *coded_size(chosen, shape))
+    return taken.left_out
+
+
+def _mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Beside | None) -> _Taken:
     order = times_in(folder)
     options = {"movflags": "faststart"} if target.suffix in (".mp4", ".mov") else {}
-    with av.open(
-        str(target.absolute()), "w", format=_FORMATS[target.suffix], container_options=options
-    ) as output:
+    name = str(target.absolute())
+    with av.open(name, "w", format=_FORMATS[target.suffix], container_options=options) as output:
         video = output.add_stream(chosen.codec.encoder, shape.rate)
         configure(cast(VideoCodecContext, video.codec_context), chosen, shape)
         if beside is None:
             _write(output, video, folder, order, shape, iter(()))
-            return []
+            return _Taken()
         with open_video(beside.source) as (source, _):
             taken = _take(source, output, beside)
             _describe(source, output, video, beside)
             _write(output, video, folder, order, shape, _others(source, taken, beside))
-        return taken.left_out
+        return taken
 
 
 def _write(
@@ -212,6 +219,8 @@ def _others(
             continue
         shift = round(beside.begin_s / tick)
         packet.pts = packet.pts - shift
+        if beside.cut and packet.pts < 0 and packet.stream.type == "subtitle":  # what is shown already
+            packet.duration, packet.pts = max((packet.duration or 0) + packet.pts, 0), 0
         packet.dts = packet.pts if packet.dts is None else packet.dts - shift
         packet.stream = taken.streams[packet.stream_index]
         yield begin - beside.begin_s, packet
