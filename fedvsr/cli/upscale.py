@@ -86,7 +86,7 @@ def upscale(
         typer.Option(help=f"{', '.join(CODECS)}; default: h264, in .webm av1. ffv1 loses nothing."),
     ] = None,
     crf: Annotated[
-        int | None, typer.Option(min=0, max=63, help="Quality, smaller is better; default: 16 for h264.")
+        int | None, typer.Option(min=0, max=63, help="Quality, smaller is better; default: 14 for h264.")
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Speed against size, as the encoder calls it; profile of prores.")
