@@ -1,25 +1,29 @@
-"""A federation in this process, for benchmarks: the real clients and strategy, without Flower's engine."""
+"""A federation in this process, for benchmarks: the real round loop and clients, without Flower's engine."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import Context, Message, MessageType, RecordDict
+from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
 from client_app.app import app
+from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
-from fedvsr_core.flower.travelling import travelling
-from fedvsr_core.models.contract import VideoModel
-from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Settings
-from fedvsr_core.training.late_start import is_frozen
-from server_app.exchange import restored
-from server_app.strategies.base import RoundStrategy
+from server_app.records.journal import Journal, read_journal
+from server_app.records.run_dir import RunDir
+from server_app.rounds import Rounds
+from server_app.state import RunState
+from server_app.strategies.stock import adapted
 
 Spoil = Callable[[Message, Message], None]
 FRAMES = 8
@@ -33,24 +37,50 @@ class Trained:
     Attributes:
         bicubic: PSNR-Y of bicubic interpolation on the held-out clips, in dB.
         psnr_y: That of the model, untrained and after each round.
-        diagnostics: The strategy's, of each round.
-        bytes_up: What one client sent in the last round.
+        rounds: The journal's line of training of each round.
         state: The weights at the end.
     """
 
     bicubic: float
     psnr_y: list[float]
-    diagnostics: list[dict[str, Any]] = field(default_factory=list)
-    bytes_up: int = 0
-    state: dict[str, torch.Tensor] = field(default_factory=dict)
+    rounds: list[dict[str, Any]]
+    state: dict[str, torch.Tensor]
+
+    def weights(self, client: str) -> list[float]:
+        """What one client's update counted, by round; 0 where it was left out."""
+        return [
+            next((row["weight"] or 0.0 for row in line["clients"] if row["client"] == client), 0.0)
+            for line in self.rounds
+        ]
 
 
-class _Grid:
-    def __init__(self, clients: int) -> None:
-        self.clients = clients
+class _Clients:
+    """A grid whose nodes 0, 1, ... are clients of a simulation in this process."""
+
+    def __init__(self, count: int, spoil: Spoil) -> None:
+        self._count, self._spoil = count, spoil
+        self._messages: list[Message] = []
 
     def get_node_ids(self) -> list[int]:
-        return list(range(self.clients))
+        return list(range(1, self._count + 1))
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        pushed = list(messages)
+        for message in pushed:
+            message.metadata.__dict__["_message_id"] = str(len(self._messages))
+            self._messages.append(message)
+        return [message.metadata.message_id for message in pushed]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        return [self._reply(self._messages[int(message_id)]) for message_id in message_ids]
+
+    def _reply(self, message: Message) -> Message:
+        index = message.metadata.dst_node_id - 1
+        config = {keys.PARTITION_ID: index, keys.NUM_PARTITIONS: self._count}
+        reply = app(message, Context(1, index, config, RecordDict(), {}))
+        if message.metadata.message_type == MessageType.TRAIN:
+            self._spoil(message, reply)
+        return reply
 
 
 def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message, reply: None) -> Trained:
@@ -58,44 +88,43 @@ def federate(settings: Settings, *, clients: int, spoil: Spoil = lambda message,
 
     Args:
         settings: Which model, strategy, data and so on.
-        clients: How many; their nodes are 0, 1, ...
-        spoil: Called with each message and its reply, which it may change.
+        clients: How many; they are partition-0, partition-1, ..., on the nodes 1, 2, ...
+        spoil: Called with each message of training and its reply, which it may change.
     """
     for name in ("task_id", "run_id", "node_id"):
         setattr(TaskIdentity, name, 1)
-    torch.manual_seed(derive(settings.seed, "model"))
-    model: VideoModel = build(settings.model)
-    strategy: RoundStrategy = build(settings.strategy.server, num_rounds=settings.rounds)
-    held_out = HeldOut(
-        [shot.between(0, FRAMES) for shot in build(settings.data).held_out()],
-        degradation=build(settings.degradation),
-        chunk=FRAMES,
-        device=torch.device("cpu"),
-        protocol=protocol_of(settings).on(settings.names["degradation"]),
+    model = initial_model(settings)
+    state = RunState(settings, model, adapted(build(settings.strategy.server, num_rounds=settings.rounds)))
+    shots = [shot.between(0, FRAMES) for shot in build(settings.data).held_out()]
+    held_out = build_held_out(settings, shots, torch.device("cpu"))
+    with TemporaryDirectory() as folder, _quiet():
+        run_dir = RunDir.create(folder, ["benchmark"])
+        with Journal(run_dir.journal) as journal:
+            rounds = Rounds(
+                settings,
+                grid=cast(Grid, _Clients(clients, spoil)),
+                state=state,
+                held_out=held_out,
+                run_dir=run_dir,
+                journal=journal,
+            )
+            rounds.gather()
+            rounds.run(None)
+        lines = read_journal(Path(run_dir.journal))
+    scored = [line for line in lines if line["phase"] == "evaluate"]
+    return Trained(
+        bicubic=held_out.bicubic["psnr-y"],
+        psnr_y=[line["psnr-y"] for line in scored],
+        rounds=[line for line in lines if line["phase"] == "train"],
+        state={name: tensor.clone() for name, tensor in model.state_dict().items()},
     )
-    client_settings = settings.for_clients().model_dump_json()
-    trained = Trained(held_out.bicubic["psnr-y"], [held_out.score(model)["psnr-y"]])
 
-    def replies(messages: list[Message]) -> Iterator[Message]:
-        for message in messages:
-            node = message.metadata.dst_node_id
-            config = {keys.PARTITION_ID: node, keys.NUM_PARTITIONS: clients}
-            reply = app(message, Context(1, node, config, RecordDict(), {}))
-            spoil(message, reply)
-            trained.bytes_up = size_bytes(reply.content[keys.ARRAYS])
-            yield reply
 
-    for server_round in range(1, settings.rounds + 1):
-        start = to_record(travelling(model, frozen=is_frozen(settings, server_round)))
-        config = ConfigRecord({keys.SETTINGS: client_settings})
-        messages = list(strategy.configure_train(server_round, start, config, _Grid(clients)))
-        arriving = replies(messages)
-        if settings.training.upload == "float16":
-            arriving = restored(arriving, start)
-        arrays, _ = strategy.aggregate_train(server_round, arriving)
-        assert isinstance(arrays, ArrayRecord)
-        model.load_state_dict(to_state(arrays, model.state_dict()))
-        trained.psnr_y.append(held_out.score(model)["psnr-y"])
-        trained.diagnostics.append(strategy.diagnostics)
-    trained.state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    return trained
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log of the rounds."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

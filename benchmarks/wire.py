@@ -59,7 +59,7 @@ def compare(seed: int, rounds: int, steps: int) -> dict[str, object]:
     return {
         "seed": seed,
         "psnr-y": {upload: run.psnr_y[-1] for upload, run in runs.items()},
-        "bytes-up": {upload: run.bytes_up for upload, run in runs.items()},
+        "bytes-up": {upload: run.rounds[-1]["bytes-up"] // CLIENTS for upload, run in runs.items()},
         "deviation": deviation(runs["weights"].state, runs["float16"].state),
         "state": runs["weights"].state,
     }

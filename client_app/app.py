@@ -16,7 +16,6 @@ from client_app.local_data import client_name, local_shots
 from client_app.local_dp import add_local_noise
 from client_app.memory_check import check_memory
 from client_app.memory_format import set_memory_format
-from client_app.objectives.plain import Plain, Start
 from client_app.received_model import received_model
 from fedvsr_core import devices
 from fedvsr_core.components import build
@@ -30,8 +29,9 @@ from fedvsr_core.flower.travelling import travelling
 from fedvsr_core.metrics.average import Mean
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
-from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of
-from fedvsr_core.training.local import train as train_locally
+from fedvsr_core.training.client_round import train_round
+from fedvsr_core.training.late_start import is_frozen
+from fedvsr_core.training.objective import Objective, Start
 
 app = ClientApp(mods=[decline_on_error, require_pinned_code])
 
@@ -65,10 +65,6 @@ def train(message: Message, context: Context) -> Message:
 
     check_memory(start, device)
     model = received_model(start, config, settings, context.node_config)
-    frozen = is_frozen(settings, server_round)
-    late = [model.get_parameter(name) for name in model.late_parameters()]
-    for parameter in late:
-        parameter.requires_grad_(not frozen)
     set_memory_format(model, settings.training)
     model.to(device)
     torch.manual_seed(seed)
@@ -78,35 +74,24 @@ def train(message: Message, context: Context) -> Message:
         seed=seed,
         workers=int(context.node_config.get(keys.WORKERS, 1)),
     )
-    objective: Plain = build(settings.objective)
-    loss = build(settings.loss)
-    objective.begin(
+    objective: Objective = build(settings.objective)
+    outcome, returned = train_round(
         model,
+        objective,
+        settings,
         Start(
             server_round=server_round,
             arrays={name: to_arrays(record) for name, record in received.items()},
-            memory=ClientState(
+            client_state=ClientState(
                 context.state,
                 state_folder(context.node_config, str(config.get(keys.RUN, "")), client),
-                counted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
+                last_accepted=int(str(config.get(keys.LAST_ACCEPTED, 0))),
             ),
             batches=batches,
-            loss=loss,
+            loss=build(settings.loss),
             device=device,
             seed=settings.seed,
         ),
-    )
-    outcome = train_locally(
-        model,
-        batches,
-        loss=objective.loss(loss),
-        optimiser=optimiser_of(model, settings, objective.parameters()),
-        adjust=objective.adjust,
-        clip_norm=settings.training.clip_norm,
-        device=device,
-        late=late,
-        frozen_steps=len(batches) if frozen else frozen_steps(settings, server_round),
-        autocast=settings.training.autocast,
     )
     report = TrainingReport(
         client=client,
@@ -120,9 +105,9 @@ def train(message: Message, context: Context) -> Message:
         code=code_digest(),
         batches=batches.digest(),
     )
-    trained = to_record(travelling(model, frozen=frozen))
-    beside = {name: completed(arrays, start) for name, arrays in objective.end(model).items()}
-    return Message(RecordDict({keys.ARRAYS: trained, **beside, **report.pack()}), reply_to=message)
+    trained = to_record(travelling(model, frozen=is_frozen(settings, server_round)))
+    extra = {name: completed(arrays, start) for name, arrays in returned.items()}
+    return Message(RecordDict({keys.ARRAYS: trained, **extra, **report.pack()}), reply_to=message)
 
 
 @app.evaluate()

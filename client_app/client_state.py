@@ -21,38 +21,38 @@ _ROUND = re.compile(r"memory-(\d{6,})")
 class ClientState:
     """Named arrays of one client in one run, by the round that left them.
 
-    The server says which of the client's rounds was the last to enter the model; only what that round left is
-    recalled. So a client whose upload was lost or refused, and one that repeats the round in which the
-    server was killed, goes on from where the server believes it to be. What that round and the newest one
-    left is kept, nothing older.
+    The server says which round of this client was accepted last; only what that round left is recalled. So a
+    client whose reply was lost or refused, and one that repeats the round in which the server was killed,
+    continue from the state that the server assumes. What that round and the newest one left is kept, nothing
+    older.
 
     Args:
         state: The node's ``context.state``, which lives as long as the run.
         folder: Where the same is written, for a run that is resumed and for a SuperNode that is restarted.
-        counted: The last round whose update entered the model; 0 if none has.
+        last_accepted: The last round whose update entered the model; 0 if none has.
     """
 
-    def __init__(self, state: RecordDict, folder: Path, counted: int) -> None:
+    def __init__(self, state: RecordDict, folder: Path, last_accepted: int) -> None:
         self._state = state
         self._folder = folder
-        self._counted = counted
+        self._last_accepted = last_accepted
 
     def recall(self) -> NamedArrays:
-        """What the last round that counted left; empty before there was one.
+        """The arrays of the last accepted round; empty before there was one.
 
         Raises:
-            FederationError: If it is gone.
+            FederationError: If they are missing.
         """
-        if not self._counted:
+        if not self._last_accepted:
             return {}
-        name = _name(self._counted)
+        name = _name(self._last_accepted)
         if isinstance(record := self._state.get(name), ArrayRecord):
             return to_arrays(record)
         if (path := self._path(name)).exists():
             return dict(load(path.read_bytes()))
         raise FederationError(
-            f"this client must still have what it kept in round {self._counted}, but '{path}' is missing;"
-            " bring it back, or start a new run"
+            f"this client must still have what it kept in round {self._last_accepted}, but '{path}' is"
+            " missing; bring it back, or start a new run"
         )
 
     def keep(self, server_round: int, arrays: NamedArrays) -> None:
@@ -62,7 +62,7 @@ class ClientState:
             server_round: The round.
             arrays: Any; an equal round replaces what it left before.
         """
-        name, needed = _name(server_round), {_name(self._counted), _name(server_round)}
+        name, needed = _name(server_round), {_name(self._last_accepted), _name(server_round)}
         self._folder.mkdir(parents=True, exist_ok=True)
         copies = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in arrays.items()}
         write_atomically(self._path(name), save(copies))

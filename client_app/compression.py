@@ -1,4 +1,4 @@
-"""The form in which trained weights leave: as they are, or what was learned, in half the bytes."""
+"""Compression of replies: trained weights as they are, or float16 differences, in half the bytes."""
 
 from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable

@@ -1,4 +1,4 @@
-"""A client that can't do what it was asked says so, and doesn't die of it."""
+"""Errors of a client become replies that decline, and don't end its process."""
 
 import logging
 

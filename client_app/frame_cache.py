@@ -1,4 +1,4 @@
-"""Decoded clips that stay in memory, up to a limit."""
+"""A cache of decoded clips in memory, up to a limit."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from fedvsr_core.data.store import Planes
 
 
 class FrameCache:
-    """Keeps the clips that were used last, together no larger than a limit.
+    """A least-recently-used cache of decoded clips, together no larger than a limit.
 
     Attributes:
         limit: Bytes.
@@ -22,56 +22,56 @@ class FrameCache:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._kept: OrderedDict[Pixels, Frames] = OrderedDict()
+        self._frames: OrderedDict[Pixels, Frames] = OrderedDict()
         self._size = 0
         self._lock = Lock()
-        self._turns: WeakValueDictionary[Pixels, Lock] = WeakValueDictionary()
+        self._decoding: WeakValueDictionary[Pixels, Lock] = WeakValueDictionary()
 
-    def keep(self, pixels: Pixels) -> Pixels:
-        """The same pixels, decoded whole when they are first sliced and remembered from then on.
+    def wrap(self, pixels: Pixels) -> Pixels:
+        """The same pixels, decoded whole when they are first sliced, and cached from then on.
 
         Arrays and clip stores stay as they are, and so do clips that are larger than the limit.
         """
         match pixels:
-            case np.ndarray() | Planes() | Kept():
+            case np.ndarray() | Planes() | CachedPixels():
                 return pixels
             case Cut():
-                return Cut(self.keep(pixels.pixels), pixels.box)
+                return Cut(self.wrap(pixels.pixels), pixels.box)
             case MadeLow():
-                pixels = replace(pixels, high=self.keep(pixels.high))
+                pixels = replace(pixels, high=self.wrap(pixels.high))
                 if pixels.degradation.reach is not None:
-                    return pixels  # made of what is kept, as far as it is needed
-        return Kept(pixels, self) if prod(pixels.shape) <= self.limit else pixels
+                    return pixels  # computed from cached frames, as far as it is needed
+        return CachedPixels(pixels, self) if prod(pixels.shape) <= self.limit else pixels
 
     def get(self, pixels: Pixels) -> Frames:
-        """All frames of these pixels; forgets what wasn't used for longest to make room."""
+        """All frames of these pixels; evicts the least recently used clips where the limit is exceeded."""
         with self._lock:
-            turn = self._turns.setdefault(pixels, Lock())
-        with turn:  # of the threads that want the same, one decodes
+            decoding = self._decoding.setdefault(pixels, Lock())
+        with decoding:  # only one of the threads that need the same clip decodes it
             with self._lock:
-                if pixels in self._kept:
-                    self._kept.move_to_end(pixels)
-                    return self._kept[pixels]
+                if pixels in self._frames:
+                    self._frames.move_to_end(pixels)
+                    return self._frames[pixels]
             frames = pixels[ALL]
             with self._lock:
-                self._kept[pixels] = frames
+                self._frames[pixels] = frames
                 self._size += frames.nbytes
                 while self._size > self.limit:
-                    self._size -= self._kept.popitem(last=False)[1].nbytes
+                    self._size -= self._frames.popitem(last=False)[1].nbytes
         return frames
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Pixels that a memory remembers.
+class CachedPixels:
+    """Pixels whose decoded frames a cache holds.
 
     Attributes:
-        pixels: What is remembered.
-        memory: Where.
+        pixels: What is decoded.
+        cache: What holds the decoded frames.
     """
 
     pixels: Pixels
-    memory: FrameCache
+    cache: FrameCache
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,7 +79,7 @@ class Kept:
         return self.pixels.shape
 
     def __getitem__(self, box: Box, /) -> Frames:
-        return self.memory.get(self.pixels)[box]
+        return self.cache.get(self.pixels)[box]
 
 
 def base_of(pixels: Pixels | None) -> Pixels | None:
@@ -87,7 +87,7 @@ def base_of(pixels: Pixels | None) -> Pixels | None:
     match pixels:
         case None | np.ndarray() | Planes():
             return None
-        case Cut() | Kept():
+        case Cut() | CachedPixels():
             return base_of(pixels.pixels)
         case MadeLow() if pixels.degradation.reach is not None:
             return base_of(pixels.high)

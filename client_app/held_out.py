@@ -8,7 +8,7 @@ import torch
 from client_app.local_data import NodeConfig, site_data
 from fedvsr_core.components import build
 from fedvsr_core.data.shots import Shot
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import HeldOut, build_held_out
 from fedvsr_core.flower import keys
 from fedvsr_core.settings import ClientSettings
 
@@ -40,15 +40,7 @@ def _prepare(settings: str, where: tuple[tuple[str, str], ...], device: torch.de
     """The arguments can be the key of the cache."""
     known = ClientSettings.model_validate_json(settings)
     shots = _shots(known, dict(where))
-    if not shots:
-        return None
-    return HeldOut(
-        shots,
-        degradation=build(known.degradation),
-        chunk=known.evaluation.chunk,
-        device=device,
-        protocol=protocol_of(known),
-    )
+    return build_held_out(known, shots, device) if shots else None
 
 
 def _shots(settings: ClientSettings, where: Mapping[str, str]) -> list[Shot]:

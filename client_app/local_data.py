@@ -53,7 +53,7 @@ def site_data(folder: str, held_out: str | None, scale: int) -> dict[str, object
 def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
     """The clips that this node trains on, with their low-resolution frames, decoded when they are sliced.
 
-    Where all of them fit into ``memory-mb`` of the node configuration, they stay there once they are decoded.
+    Where all of them fit into ``memory-mb`` of the node configuration, they are cached once they are decoded.
     Otherwise what a sample needs is read anew from the files; that is fast from a clip store, and no other.
 
     Raises:
@@ -77,9 +77,9 @@ def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]
             limit / 2**20,
         )
         return shots
-    memory = _memory(limit)
+    cache = _frame_cache(limit)
     return [
-        replace(shot, high=memory.keep(shot.high), low=None if shot.low is None else memory.keep(shot.low))
+        replace(shot, high=cache.wrap(shot.high), low=None if shot.low is None else cache.wrap(shot.low))
         for shot in shots
     ]
 
@@ -108,6 +108,6 @@ def _divided(data: str, partition: str | None, index: int, count: int) -> list[S
 
 
 @lru_cache(maxsize=1)
-def _memory(limit: int) -> FrameCache:
-    """The decoded clips of this process, which works for several clients in simulation."""
+def _frame_cache(limit: int) -> FrameCache:
+    """The cache of this process, which serves several clients in simulation."""
     return FrameCache(limit)

@@ -1,4 +1,4 @@
-"""Differential privacy of one site: what it sends is clipped and has noise, and its losses stay."""
+"""Differential privacy of one site: what it sends is clipped and has noise, and its losses aren't sent."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _KEYS = {"epsilon": keys.EPSILON, "delta": keys.DELTA, "clipping_norm": keys.CLI
 
 
 def add_local_noise(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Let the trained weights leave with noise, and no loss, if the site or the run asks for it.
+    """Add noise to the trained weights, and remove the losses, if the site or the run asks for it.
 
     A mod of Flower's, for training. The noise is that of `LocalDpMod`, for any two sets of videos: their
     updates, clipped, lie at most twice the clipping norm apart.
@@ -34,7 +34,7 @@ def add_local_noise(message: Message, context: Context, call_next: ClientAppCall
     """
     config = message.content.config_records[keys.CONFIG]
     settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
-    asked = stricter(settings.privacy, context.node_config)
+    asked = stricter_privacy(settings.privacy, context.node_config)
     if asked.epsilon is None:
         return call_next(message, context)
     if any(not array.shape for record in message.content.array_records.values() for array in record.values()):
@@ -45,7 +45,7 @@ def add_local_noise(message: Message, context: Context, call_next: ClientAppCall
     reply = LocalDpMod(norm, 2 * norm, asked.epsilon, asked.delta)(message, context, call_next)
     if reply.has_error():
         raise ConfigurationError(
-            "differential privacy is for the model alone, and this strategy exchanges more beside it; take"
+            "differential privacy is for the model alone, and this strategy exchanges more than that; take"
             " strategy=fedavg"
         )
     report = TrainingReport.unpack(reply.content)
@@ -60,7 +60,7 @@ def add_local_noise(message: Message, context: Context, call_next: ClientAppCall
     return reply
 
 
-def stricter(run: Privacy, node_config: Mapping[str, object]) -> Privacy:
+def stricter_privacy(run: Privacy, node_config: Mapping[str, object]) -> Privacy:
     """The privacy of this site: the run can ask for more than the site does, never for less.
 
     Args:

@@ -11,7 +11,7 @@ _COPIES = 4
 
 
 def check_memory(arrays: ArrayRecord, device: torch.device) -> None:
-    """Refuse what can't fit; what activations take on top shows when training begins.
+    """Refuse a model that can't fit; what activations need in addition shows when training begins.
 
     Otherwise a system without memory kills the process, and the server learns of it a minute later.
 

@@ -1,4 +1,4 @@
-"""The global model as a client gets it: what travels from the message, the rest from its own machine."""
+"""The global model of a client: sent weights from the message, the others from its own machine."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def received_model(
     )
     if wrong := set(arrays) ^ set(travelling(model, frozen=frozen)):
         raise FederationError(
-            f"the server's arrays must be those that travel in this round, but {_some(wrong)} differ;"
+            f"the server's arrays must be those that travel in this round, but {_join_names(wrong)} differ;"
             " let both run the same version"
         )
     ours = frozen_digest(model, frozen=frozen)
@@ -54,5 +54,5 @@ def received_model(
     return model
 
 
-def _some(names: set[str]) -> str:
+def _join_names(names: set[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names)[:3])

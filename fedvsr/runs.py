@@ -5,11 +5,9 @@ from pathlib import Path
 
 from fedvsr_core.errors import CheckpointError
 from server_app.checkpoints import LAST
-from server_app.records.history import Evaluation, best_evaluation, outcome, rounds_done
-from server_app.records.journal import Line, read_journal
-from server_app.records.run_dir import RunDir
-
-COMPLETED = "completed"
+from server_app.records.history import Evaluation, best_evaluation, outcome, rounds_done, starts
+from server_app.records.journal import COMPLETED, Line, read_journal
+from server_app.records.run_dir import RunDir, run_dirs
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,8 @@ class RunState:
 
 
 def runs_in(root: Path) -> list[RunState]:
-    """All runs of a folder, the latest last; whatever else lies there is passed over."""
-    folders = sorted(path for path in root.glob("*") if (path / "journal.jsonl").is_file())
-    return [state_of(RunDir(folder)) for folder in folders]
+    """All runs of a folder, the latest last."""
+    return [state_of(run) for run in run_dirs(root)]
 
 
 def state_of(run: RunDir) -> RunState:
@@ -55,7 +52,7 @@ def state_of(run: RunDir) -> RunState:
         lines = read_journal(run.journal)
     except CheckpointError as error:
         return RunState(run.path, "damaged", str(error))
-    start = next((line for line in lines if line["phase"] == "start"), {})
+    start = next(iter(starts(lines)), {})
     state, reason = _ended(lines, running=running)
     return RunState(
         path=run.path,
@@ -76,5 +73,5 @@ def _ended(lines: list[Line], *, running: bool) -> tuple[str, str]:
         return "running", ""
     ended = outcome(lines)
     if ended == COMPLETED:
-        return "completed", ""
+        return COMPLETED, ""
     return ("killed", "it left no last word") if ended is None else ("failed", ended)

@@ -3,12 +3,13 @@
 import importlib
 import inspect
 import json
+import math
 import typing
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from fedvsr_core.errors import ConfigurationError
@@ -18,6 +19,11 @@ ALLOWED = ("fedvsr_core.", "server_app.", "client_app.", "flwr.serverapp.strateg
 """Only classes that live below these may be named: settings travel, and must not name arbitrary code."""
 
 Settings = Mapping[str, Any]
+
+Count = Annotated[int, Field(ge=1)]
+"""At least 1. These types stand in constructors, and tell `problems` the range of an argument."""
+Whole = Annotated[int, Field(ge=0)]
+"""At least 0."""
 
 
 def build(settings: Settings, **given: Any) -> Any:  # noqa: ANN401 (what comes out is what _target_ names)
@@ -41,43 +47,62 @@ def build(settings: Settings, **given: Any) -> Any:  # noqa: ANN401 (what comes 
         raise ConfigurationError(f"{settings[TARGET]}: {error}") from error
 
 
-def find(settings: Settings) -> type:
+def find(settings: Settings, kind: type = object) -> type:
     """The class that ``_target_`` names.
 
+    Args:
+        settings: A component's settings.
+        kind: What it must be: a base class, or a protocol, whose methods it must have with their parameters.
+
     Raises:
-        ConfigurationError: If there is no such class, or it lives outside `ALLOWED`.
+        ConfigurationError: If there is no such class, it lives outside `ALLOWED`, or is of another kind.
     """
     name = settings.get(TARGET)
     if not isinstance(name, str) or not name.startswith(ALLOWED):
         raise ConfigurationError(f"{TARGET} must name a class below {', '.join(ALLOWED)}, got {name!r}")
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"{TARGET} {name!r} can't be imported: {error}") from error
-    if not isinstance(found, type) or not f"{found.__module__}.".startswith(ALLOWED):
+    if not isinstance(target, type) or not f"{target.__module__}.".startswith(ALLOWED):
         raise ConfigurationError(f"{TARGET} must name a class below {', '.join(ALLOWED)}, got {name!r}")
-    return found
+    if not _is_a(target, kind):
+        raise ConfigurationError(f"{TARGET} must name a {kind.__name__} ({kind.__module__}), got {name!r}")
+    return target
 
 
-def problems(settings: Settings, where: str, given: Collection[str] = ()) -> Iterator[str]:
+def problems(
+    settings: Settings,
+    where: str,
+    given: Collection[str] = (),
+    *,
+    kind: type = object,
+    ranges: Mapping[str, Any] | None = None,
+) -> Iterator[str]:
     """Compare settings with the constructor they name, without calling it.
+
+    What a nested component must be is read from the constructor's type hints.
 
     Args:
         settings: A component's settings, as plain JSON values.
         where: Its place in the configuration, such as ``strategy.server``.
         given: Arguments that whoever builds it adds.
+        kind: What it must be, as for `find`.
+        ranges: Types of arguments by their names, for constructors of others, whose own hints say too little.
 
     Yields:
-        One sentence for each unknown, missing or wrongly typed argument, nested components included.
+        One sentence for each unknown, missing, wrongly typed or infinite argument and each component of a
+        wrong kind, nested ones included.
     """
     try:
-        target = find(settings)
+        target = find(settings, kind)
     except ConfigurationError as error:
         yield f"{where}: {error}"
         return
     known = inspect.signature(target).parameters
-    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
+    hints: Mapping[str, Any] = typing.get_type_hints(target.__init__, include_extras=True)  # type: ignore[misc]
+    hints = {**hints, **(ranges or {})}
     for name, argument in known.items():
         many = argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
         if not many and argument.default is argument.empty and name not in (*settings, *given):
@@ -87,9 +112,11 @@ def problems(settings: Settings, where: str, given: Collection[str] = ()) -> Ite
             continue
         if name not in known:
             yield f"{where}.{name}: {settings[TARGET]} has no such argument{nearest(name, known)}"
-        elif nested := list(_components(value)):
-            for path, component in nested:
-                yield from problems(component, f"{where}.{name}{path}")
+        elif endless := [f"{path} is {number}" for path, number in _endless(value, name)]:
+            yield f"{where}.{name}: numbers must be finite, but {', '.join(endless)}"
+        elif nested := list(_components(value, hints.get(name))):
+            for path, component, inner in nested:
+                yield from problems(component, f"{where}.{name}{path}", kind=inner)
         elif name in hints and (why := _mistyped(value, hints[name])):
             yield f"{where}.{name}: {why}, got {value!r}"
 
@@ -106,13 +133,56 @@ def _build_nested(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _components(value: object, path: str = "") -> Iterator[tuple[str, Settings]]:
+def _components(value: object, hint: Any, path: str = "") -> Iterator[tuple[str, Settings, type]]:  # noqa: ANN401
+    """The components in a value, each with its path and the kind that a type hint asks for."""
     if isinstance(value, Mapping):
         if TARGET in value:
-            yield path, value
+            yield path, value, hint if isinstance(hint, type) else object
         else:
             for key, item in value.items():
-                yield from _components(item, f"{path}.{key}")
+                yield from _components(item, _hint_of_item(hint, key), f"{path}.{key}")
+
+
+def _hint_of_item(hint: Any, key: str) -> Any:  # noqa: ANN401
+    """What a mapping's type hint says of one of its values; None if it says nothing."""
+    if typing.is_typeddict(hint):
+        return typing.get_type_hints(hint).get(key)
+    arguments = typing.get_args(hint)
+    return arguments[1] if len(arguments) == 2 else None
+
+
+def _is_a(target: type, kind: type) -> bool:
+    """Whether a class has a base class, or the methods of a protocol with all of their parameters."""
+    if not getattr(kind, "_is_protocol", False):
+        return issubclass(target, kind)
+    methods = [name for name, member in vars(kind).items() if inspect.isfunction(member)]
+    return all(
+        _takes(inspect.getattr_static(target, name, None), getattr(kind, name))
+        for name in methods
+        if name not in ("__init__", "__subclasshook__")
+    )
+
+
+def _takes(method: object, like: Callable[..., Any]) -> bool:
+    """Whether a method can be called as another one, by the names of its parameters."""
+    if not inspect.isfunction(method):
+        return False
+    wanted, own = inspect.signature(like).parameters, inspect.signature(method).parameters
+    return set(wanted) <= set(own) and all(
+        name in wanted or argument.default is not argument.empty for name, argument in own.items()
+    )
+
+
+def _endless(value: object, path: str) -> Iterator[tuple[str, float]]:
+    """Numbers in a value that aren't finite, but for those of nested components."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    elif isinstance(value, Mapping) and TARGET not in value:
+        for key, item in value.items():
+            yield from _endless(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            yield from _endless(item, f"{path}[{place}]")
 
 
 def _mistyped(value: object, hint: Any) -> str:  # noqa: ANN401

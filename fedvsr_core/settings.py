@@ -1,6 +1,5 @@
 """The shape of a whole configuration, checked before anything starts."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -8,19 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Component = dict[str, Any]
 """``_target_`` and its arguments; see `fedvsr_core.components`."""
-
-COMPONENTS: Mapping[str, tuple[str, ...]] = {
-    "model": (),
-    "loss": (),
-    "optimiser": ("params",),
-    "data": (),
-    "degradation": (),
-    "partition": (),
-    "protocol": (),
-    "strategy.server": ("num_rounds",),
-    "strategy.client": (),
-}
-"""Where components stand in `Settings`, and the arguments that whoever builds them adds."""
 
 
 class _Section(BaseModel):
@@ -46,7 +32,7 @@ class Training(_Section):
     """
 
     steps: int = Field(ge=1)
-    epochs: float | None = Field(gt=0, default=None)
+    epochs: float | None = Field(gt=0, default=None, allow_inf_nan=False)
     batch: int = Field(ge=1)
     window: int = Field(ge=1)
     patch: int = Field(ge=4)
@@ -87,7 +73,7 @@ class Flow(Weights):
     """
 
     frozen_steps: int = Field(default=0, ge=0)
-    step_size: float = Field(default=1.0, gt=0)
+    step_size: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class Privacy(_Section):
@@ -113,7 +99,7 @@ class Cohort(_Section):
         wait_s: Seconds to wait for them.
         timeout_s: Seconds to wait for the replies of a round; None: as `server_app.deadline` derives them.
         link_mbit: The slowest link to a site to be expected, in Mbit/s; for that.
-        patience: Longest work of a client, in units of the longest seen so far; for that.
+        deadline_factor: Longest work of a client, in units of the longest seen so far; for that.
         min_replies: Sound replies that a round needs to change the model.
         upload_failure: Probability that a client trains and its upload is lost, drawn from (seed, round,
             client); to study how strategies bear it.
@@ -122,9 +108,9 @@ class Cohort(_Section):
     clients_per_round: int | None = Field(ge=1)
     nodes: int | None = Field(ge=1)
     wait_s: float = Field(gt=0)
-    timeout_s: float | None = Field(gt=0)
+    timeout_s: float | None = Field(gt=0, allow_inf_nan=False)
     link_mbit: float = Field(default=10.0, gt=0)
-    patience: float = Field(default=10.0, ge=1)
+    deadline_factor: float = Field(default=10.0, ge=1, allow_inf_nan=False)
     min_replies: int = Field(ge=1)
     upload_failure: float = Field(default=0.0, ge=0, lt=1)
 
@@ -209,8 +195,8 @@ class Strategy(_Section):
     client: Component
 
 
-class ClientSettings(_Section):
-    """What a client needs to know."""
+class _Shared(_Section):
+    """What the server and its clients know."""
 
     seed: int = Field(ge=0)
     model: Component
@@ -225,32 +211,24 @@ class ClientSettings(_Section):
     training: Training
     privacy: Privacy = Privacy()
     evaluation: Evaluation
+    names: dict[str, str]
+
+
+class ClientSettings(_Shared):
+    """What a client needs to know."""
+
     objective: Component
 
 
-class Settings(_Section):
+class Settings(_Shared):
     """A whole configuration."""
 
-    seed: int = Field(ge=0)
     rounds: int = Field(ge=1)
-    model: Component
-    start: Weights = Weights()
-    flow: Flow = Flow()
     strategy: Strategy
-    loss: Component
-    optimiser: Component
-    data: Component
-    degradation: Component
-    partition: Component
-    protocol: Component
-    training: Training
-    privacy: Privacy = Privacy()
     cohort: Cohort
     screening: Screening
-    evaluation: Evaluation
     prepare: Prepare
     run: Run
-    names: dict[str, str]
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -261,5 +239,5 @@ class Settings(_Section):
 
     def for_clients(self) -> ClientSettings:
         """The part that is sent to clients: nothing of `Run`, so no path but those of a simulated dataset."""
-        shared = {name: getattr(self, name) for name in ClientSettings.model_fields if name != "objective"}
+        shared = {name: getattr(self, name) for name in _Shared.model_fields}
         return ClientSettings(**shared, objective=self.strategy.client)

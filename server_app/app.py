@@ -2,10 +2,9 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,23 +17,21 @@ from fedvsr_core import devices
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
-from fedvsr_core.errors import REFUSED, ConfigurationError, FederationError, FedVSRError
-from fedvsr_core.evaluation.held_out import HeldOut, Sample, protocol_of
-from fedvsr_core.flower import keys
+from fedvsr_core.errors import REFUSED, FederationError, FedVSRError
+from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
-from server_app.checkpoints import LAST, load_round
 from server_app.config import compose_for_run, save
-from server_app.moving_average import MovingAverage, without_trained
-from server_app.norms import Norms
+from server_app.preflight import check_parts
 from server_app.records.journal import COMPLETED, Journal, is_completed, read_journal
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
 from server_app.rounds import Rounds
-from server_app.strategies.resumable import ResumableStrategy
+from server_app.state import RunState
+from server_app.strategies.aggregator import Aggregator
 from server_app.strategies.stock import adapted
 
 app = ServerApp()
@@ -59,6 +56,7 @@ def main(grid: Grid, context: Context) -> None:
 def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
     settings = compose_for_run(run_config, saved_at=lambda path: RunDir.open(path).config)
     model, strategy, held_out = _build(settings)
+    state = RunState(settings, model, strategy)
     if settings.run.resume:
         run_dir = RunDir.open(settings.run.resume)
     else:
@@ -69,19 +67,9 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
-        factor = math.inf if strategy.clips else settings.screening.norm_factor or math.inf
-        norms = {name: Norms(factor=factor) for name in (keys.ARRAYS, *strategy.beside)}
-        counted: dict[str, int] = {}
-        average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
-        done = None
-        if settings.run.resume:
-            done = _restore(run_dir, journal, model, strategy, norms, counted, average)
+        done = _restore(state, run_dir, journal) if settings.run.resume else None
         if done == settings.rounds:
-            _log.info("all %d rounds are done; nothing to do", done)
-            if not (completed := is_completed(read_journal(run_dir.journal))):  # it was killed in between
-                _end(run_dir, journal, time.monotonic(), COMPLETED)
-            if not completed or not run_dir.summary.exists():
-                _report(run_dir)
+            _finish(run_dir, journal, done)
             return
         if not settings.run.resume:
             save(settings, run_dir.config)
@@ -92,28 +80,12 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             code=code_digest(),
         )
         write_atomically(run_dir.provenance, json.dumps(facts, indent=2).encode())
-        rounds = Rounds(
-            settings,
-            grid=grid,
-            strategy=strategy,
-            model=model,
-            held_out=held_out,
-            run_dir=run_dir,
-            journal=journal,
-            norms=norms,
-            counted=counted,
-            average=average,
-        )
+        rounds = Rounds(settings, grid=grid, state=state, held_out=held_out, run_dir=run_dir, journal=journal)
         began, earlier = time.monotonic(), _clients_before(run_dir)
         try:
             clients = rounds.gather()
             _check_same(clients, earlier)
-            weights = sha256(b"".join(array.data for array in to_record(model.state_dict()).values()))
-            resumed: dict[str, Any] = (
-                {"initial-weights": weights.hexdigest()[:16]} if done is None else {"resumed-after": done}
-            )
-            start = {**_start(settings, model, facts), "clients": len(clients), "names": clients}
-            journal.append({"phase": "start", **start, **resumed})
+            journal.append({"phase": "start", **_start(settings, model, facts, clients, done)})
             rounds.run(done)
         except BaseException as error:
             outcome = str(error) if isinstance(error, FedVSRError) else repr(error)
@@ -121,8 +93,28 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             _report(run_dir)
             raise
         _end(run_dir, journal, began, COMPLETED)
-        with average.in_place_of(model) if average else nullcontext():
+        with state.scored():
             _report(run_dir, held_out.samples(model))
+
+
+def _restore(state: RunState, run_dir: RunDir, journal: Journal) -> int | None:
+    """Take a run back to its last checkpoint; returns the rounds done, None if it has none."""
+    done = state.restore(run_dir.checkpoints)
+    journal.cut_after(-1 if done is None else done)
+    state.learn_deadlines(read_journal(run_dir.journal))
+    if done is not None:
+        _log.info("continuing after round %d", done)
+    return done
+
+
+def _finish(run_dir: RunDir, journal: Journal, done: int) -> None:
+    """Say that a run is complete, and write what it lacks if it was killed after its last round."""
+    _log.info("all %d rounds are done; nothing to do", done)
+    completed = is_completed(read_journal(run_dir.journal))
+    if not completed:
+        _end(run_dir, journal, time.monotonic(), COMPLETED)
+    if not completed or not run_dir.summary.exists():
+        _report(run_dir)
 
 
 def _end(run_dir: RunDir, journal: Journal, began: float, outcome: str) -> None:
@@ -157,35 +149,11 @@ def _check_same(clients: list[str], earlier: list[str] | None) -> None:
         )
 
 
-def _restore(
-    run_dir: RunDir,
-    journal: Journal,
-    model: VideoModel,
-    strategy: ResumableStrategy,
-    norms: Mapping[str, Norms],
-    counted: dict[str, int],
-    average: MovingAverage | None,
-) -> int | None:
-    """Take a run back to its last checkpoint; returns the rounds done, None if it has none."""
-    last = run_dir.checkpoints / LAST
-    if not last.exists():
-        journal.cut_after(-1)
-        return None
-    checkpoint = load_round(last)
-    model.load_state_dict(dict(checkpoint.state))
-    strategy.load_state(without_trained(checkpoint.strategy_state))
-    if average is not None:
-        average.restore(model, checkpoint.strategy_state)
-    for name, known in checkpoint.history["norms"].items():
-        norms[name].add(known)
-    counted.update(checkpoint.history["counted"])
-    journal.cut_after(checkpoint.round)
-    _log.info("continuing after round %d", checkpoint.round)
-    return checkpoint.round
-
-
-def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _start(
+    settings: Settings, model: VideoModel, facts: Mapping[str, Any], clients: list[str], done: int | None
+) -> dict[str, Any]:
     known = ("command", "seed", "device", "commit", "code", "versions")
+    weights = sha256(b"".join(array.data for array in to_record(model.state_dict()).values())).hexdigest()
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "strategy": settings.names["strategy"],
@@ -195,10 +163,13 @@ def _start(settings: Settings, model: VideoModel, facts: Mapping[str, Any]) -> d
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **{name: facts[name] for name in known},
         "server-code": digest_of([Path(__file__).parent]),
+        "clients": len(clients),
+        "names": clients,
+        **({"initial-weights": weights[:16]} if done is None else {"resumed-after": done}),
     }
 
 
-def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
+def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
     """Build all parts, the clients' too: what any of them refuses is refused before a client starts."""
     model = initial_model(settings)
     if settings.flow.frozen_steps and model.late and settings.flow.weights is settings.start.weights is None:
@@ -206,23 +177,9 @@ def _build(settings: Settings) -> tuple[VideoModel, ResumableStrategy, HeldOut]:
             "the flow network has random weights, and keeps them for %d steps; give flow.weights",
             settings.flow.frozen_steps,
         )
-    for component in (settings.loss, settings.partition, settings.strategy.client):
-        build(component)
-    build(settings.optimiser, params=model.parameters())
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
-    if settings.training.window < model.needs.min_frames:
-        raise ConfigurationError(
-            f"training.window must be at least {model.needs.min_frames} for '{settings.names['model']}',"
-            f" got {settings.training.window}"
-        )
-    held_out = HeldOut(
-        build(settings.data).held_out(),
-        degradation=build(settings.degradation),
-        chunk=settings.evaluation.chunk,
-        device=devices.choose(),
-        protocol=protocol_of(settings).on(settings.names["degradation"]),
-    )
-    return model, strategy, held_out
+    check_parts(settings, model, strategy)
+    return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())
 
 
 class _OneLine(logging.Formatter):

@@ -6,20 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
-from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
 from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.declines import why_declined
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import Cohort
-from server_app.exchange import Exchange, last_line
+from server_app.asking import Answer, Asking, Refusal, RefusedError, check_code
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +57,7 @@ class Member:
 class _Query:
     """A query under way; it is asked again at ``end``."""
 
-    exchange: Exchange
+    asking: Asking[Member]
     lifetime_s: float
     end: float
 
@@ -82,8 +79,8 @@ class Members:
         self._settings = settings
         self._asked: dict[int, _Query] = {}
         self._known: dict[int, Member] = {}
-        self._outdated: dict[int, FederationError] = {}  # simulated, with other code
-        self._failing: dict[int, str] = {}
+        self._outdated: dict[int, Refusal] = {}  # simulated, with other code
+        self._failing: dict[int, Refusal] = {}
         self._names = set(earlier)
 
     def gather(self) -> dict[str, Member]:
@@ -120,9 +117,12 @@ class Members:
             for node in sorted(nodes - self._known.keys()):
                 self._ask(node)
             simulated = strict and all(self._simulated(node) for node in nodes)
-            outdated = [error for node, error in self._outdated.items() if node in nodes]
+            outdated = [refusal for node, refusal in self._outdated.items() if node in nodes]
             if simulated and outdated:  # no other node is any better
-                raise outdated[0]
+                raise FederationError(
+                    f"client '{outdated[0].client}': {outdated[0].reason}; its engine was started from"
+                    " another checkout: stop the local SuperLink with 'fedvsr stop', and run again"
+                )
             all_here = [member for node, member in self._known.items() if node in nodes]
             clash = _clash(all_here) if simulated else ""
             by_name = self._by_name(all_here)
@@ -134,7 +134,7 @@ class Members:
             if time.monotonic() > end and clash:
                 raise FederationError(clash)
             if time.monotonic() > end:
-                failing = "".join(f"; node {node} says: {why}" for node, why in self._failing.items())
+                failing = "".join(f"; node {node} says: {no.reason}" for node, no in self._failing.items())
                 raise FederationError(
                     f"{enough(here)} nodes must take part, {len(here)} do after"
                     f" {self._settings.wait_s:.0f} s{missing}{failing}; start the missing SuperNodes, or"
@@ -147,15 +147,13 @@ class Members:
 
     def _by_name(self, here: Iterable[Member]) -> dict[str, Member]:
         """The members by name, in its order; of those with one name the first that introduced itself."""
-        found: dict[str, Member] = {}
+        members: dict[str, Member] = {}
         for member in here:
-            first = found.setdefault(member.client, member)
+            first = members.setdefault(member.client, member)
             if first is not member:
-                self._note(
-                    member.node,
-                    f"'{member.client}' is the name of node {first.node}, which is online; {_OWN_NAME}",
-                )
-        return dict(sorted(found.items()))
+                reason = f"its name is that of node {first.node}, which is online; {_OWN_NAME}"
+                self._note(Refusal(member.client, member.node, "identity", reason))
+        return dict(sorted(members.items()))
 
     def _complete(self, here: Sequence[Member]) -> int:
         if self._settings.nodes is not None:
@@ -172,30 +170,42 @@ class Members:
         query = self._asked.get(node)
         if query is None or time.monotonic() >= query.end:
             lifetime_s = 2 * query.lifetime_s if query else QUERY_S
-            message = Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY)
-            exchange = Exchange(self._grid, [message], lifetime_s)
-            query = self._asked[node] = _Query(exchange, lifetime_s, time.monotonic() + lifetime_s)
-        for reply in query.exchange.replies(0):
-            self._outdated.pop(node, None)
-            member = None
-            try:
-                member = _introduction(reply, node)
-                check_code(member.code, member.client)
-            except FederationError as error:
-                if member is not None and member.of:
-                    self._outdated[node] = error
-                self._note(node, str(error))
-            else:
-                self._known[node] = member
-                self._failing.pop(node, None)
-        if not query.exchange.waiting and node not in self._known:
+            asking = Asking(
+                self._grid,
+                {node: RecordDict()},
+                MessageType.QUERY,
+                read=_introduction,
+                clients={},
+                lifetime_s=lifetime_s,
+                same_code=False,
+            )
+            query = self._asked[node] = _Query(asking, lifetime_s, time.monotonic() + lifetime_s)
+        for answer in query.asking.answers(0):
+            self._take(node, answer)
+        if query.asking.is_over and node not in self._known:
             del self._asked[node]  # to be asked again
 
-    def _note(self, node: int, why: str) -> None:
+    def _take(self, node: int, answer: Member | Refusal) -> None:
+        self._outdated.pop(node, None)
+        if isinstance(answer, Refusal):
+            self._note(answer)
+            return
+        try:
+            check_code(answer.code)
+        except RefusedError as error:
+            refusal = Refusal(answer.client, node, error.code, str(error))
+            if answer.of:
+                self._outdated[node] = refusal
+            self._note(refusal)
+        else:
+            self._known[node] = answer
+            self._failing.pop(node, None)
+
+    def _note(self, refusal: Refusal) -> None:
         """Say once why a node can't take part."""
-        if self._failing.get(node) != why:
-            self._failing[node] = why
-            _log.warning("node %d can't take part: %s", node, why)
+        if self._failing.get(refusal.node) != refusal:
+            self._failing[refusal.node] = refusal
+            refusal.log("introductions")
 
 
 def draw(clients: Iterable[str], count: int | None, *, seed: int, server_round: int) -> list[str]:
@@ -229,59 +239,6 @@ def lost_uploads(clients: Iterable[str], rate: float, *, seed: int, server_round
     }
 
 
-class CohortGrid(Grid):
-    """A federation that shows only one round's cohort, so that every strategy samples just these nodes."""
-
-    def __init__(self, grid: Grid, nodes: Sequence[int]) -> None:
-        self._grid = grid
-        self._nodes = list(nodes)
-
-    def get_node_ids(self) -> list[int]:
-        """The cohort's nodes, in the order given."""
-        return list(self._nodes)
-
-    def set_run(self, run: Any) -> None:  # noqa: ANN401 (Flower's internal Run)
-        """As the whole federation does."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Any:  # noqa: ANN401
-        """As the whole federation says."""
-        return self._grid.run
-
-    def create_message(self, *args: Any, **kwargs: Any) -> Message:  # noqa: ANN401
-        """As the whole federation does."""
-        return self._grid.create_message(*args, **kwargs)
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """As the whole federation does."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """As the whole federation does."""
-        return self._grid.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """As the whole federation does."""
-        return self._grid.send_and_receive(messages, timeout=timeout)
-
-
-def check_code(code: str, client: str) -> None:
-    """Stop if a client runs other code than the server.
-
-    Raises:
-        FederationError: If the digests differ.
-    """
-    if code != code_digest():
-        raise FederationError(
-            f"client '{client}' runs other code (digest {code}) than the server ({code_digest()}): its engine"
-            " was started from another checkout; stop the local SuperLink with 'fedvsr stop', or restart the"
-            " SuperNode, and run again"
-        )
-
-
 def warn_of_hidden_gpu(members: Iterable[Member]) -> None:
     """Say so if the server has a GPU and no client uses it: the simulation hides GPUs unless asked not to."""
     if torch.cuda.is_available() and all(member.device == "cpu" for member in members):
@@ -292,28 +249,23 @@ def warn_of_hidden_gpu(members: Iterable[Member]) -> None:
         )
 
 
-def _introduction(reply: Message, node: int) -> Member:
-    if reply.has_error():
-        raise FederationError(last_line(reply.error.reason))
-    if why := why_declined(reply.content):
-        raise FederationError(why)
+def _introduction(answer: Answer) -> Member:
     try:
-        words = records_of(reply.content, ConfigRecord)[keys.ABOUT]
-        numbers = records_of(reply.content, MetricRecord)[keys.METRICS]
+        device = str(records_of(answer.content, ConfigRecord)[keys.ABOUT][keys.DEVICE])
+        numbers = records_of(answer.content, MetricRecord)[keys.METRICS]
         of = int(float(numbers[keys.NUM_CLIENTS])) or None  # type: ignore[arg-type]
-        member = Member(str(words[keys.CLIENT]), node, str(words[keys.DEVICE]), str(words[keys.CODE]), of)
-        if len(member.client) > LONGEST_NAME:
-            raise ValueError(f"its name has {len(member.client)} characters")
+        if len(answer.client) > LONGEST_NAME:
+            raise ValueError(f"its name has {len(answer.client)} characters")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FederationError(
-            f"node {node} doesn't introduce itself as a FedVSR client ({error!r}); it runs another app"
+        raise RefusedError(
+            "report", f"it doesn't introduce itself as a FedVSR client ({error!r}); it runs another app"
         ) from error
-    return member
+    return Member(answer.client, answer.node, device, answer.code, of)
 
 
 def _clash(members: Iterable[Member]) -> str:
     """What is wrong if two members have one name."""
-    for one, other in pairwise(sorted(members, key=lambda member: member.client)):
-        if one.client == other.client:
-            return f"two nodes ({one.node}, {other.node}) are called '{one.client}'; {_OWN_NAME}"
+    for first, second in pairwise(sorted(members, key=lambda member: member.client)):
+        if first.client == second.client:
+            return f"two nodes ({first.node}, {second.node}) are called '{first.client}'; {_OWN_NAME}"
     return ""

@@ -21,7 +21,8 @@ from yaml import YAMLError
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.components import nearest, problems
 from fedvsr_core.errors import ConfigurationError
-from fedvsr_core.settings import COMPONENTS, Settings
+from fedvsr_core.settings import Settings
+from server_app.places import problems_at
 
 CHOICES = ("experiment", "model", "strategy", "data")
 """Run-config keys that choose an option of the configuration group of the same name."""
@@ -33,7 +34,7 @@ MAY_CHANGE = (
     "cohort.wait_s",
     "cohort.timeout_s",
     "cohort.link_mbit",
-    "cohort.patience",
+    "cohort.deadline_factor",
     "cohort.min_replies",
 )
 """Keys that a resumed run may change: how it is carried out, not what it computes."""
@@ -52,7 +53,7 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
     Raises:
         ConfigurationError: If anything is wrong; the message lists every problem, a line each.
     """
-    found = [
+    sentences = [
         f"run-config key '{key}' is unknown{nearest(key, (*CHOICES, OVERRIDES))}"
         for key in run_config
         if key not in (*CHOICES, OVERRIDES)
@@ -61,21 +62,21 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
     try:
         wanted = chosen + _words(run_config)
     except ValueError as error:  # an open quotation mark
-        raise _all_of([*found, f"{OVERRIDES} can't be split into words: {error}"]) from error
+        raise _all_of([*sentences, f"{OVERRIDES} can't be split into words: {error}"]) from error
     with initialize_config_module("conf", version_base=None):
         try:
             sound, unsound = _sort_out(wanted)
-            found += unsound
+            sentences += unsound
             composed, names = _composed(sound)
             plain = {**_plain(composed), "names": names}
         except (HydraException, OmegaConfBaseException) as error:
             where = f"{key}: " if (key := getattr(error, "full_key", None)) else ""
-            raise _all_of([*found, where + (str(error) or repr(error)).splitlines()[0]]) from error
+            raise _all_of([*sentences, where + (str(error) or repr(error)).splitlines()[0]]) from error
     missing = OmegaConf.missing_keys(composed)
-    found += [f'{key} has no default; give it with {OVERRIDES}="{key}=..."' for key in sorted(missing)]
-    found += _schema_problems(plain)
-    if found:
-        raise _all_of(found)
+    sentences += [f'{key} has no default; give it with {OVERRIDES}="{key}=..."' for key in sorted(missing)]
+    sentences += _schema_problems(plain)
+    if sentences:
+        raise _all_of(sentences)
     return Settings.model_validate(plain)
 
 
@@ -127,8 +128,8 @@ def load(path: Path) -> Settings:
         raise ConfigurationError(f"{path} can't be read as a saved configuration: {error}") from error
     if not isinstance(plain, dict):
         raise ConfigurationError(f"{path} must hold a saved configuration, got a list")
-    if found := _schema_problems(plain):
-        raise _all_of(found)
+    if sentences := _schema_problems(plain):
+        raise _all_of(sentences)
     return Settings.model_validate(plain)
 
 
@@ -145,8 +146,8 @@ def load_component(path: Path) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise ConfigurationError(f"'{path}' must hold a component, '_target_' and its arguments; got a list")
     settings = {str(key): value for key, value in plain.items()}
-    if found := list(problems(settings, path.name)):
-        raise _all_of(found)
+    if sentences := list(problems(settings, path.name)):
+        raise _all_of(sentences)
     return settings
 
 
@@ -173,23 +174,23 @@ def _sort_out(wanted: Iterable[str]) -> tuple[list[str], list[str]]:
     """Split overrides into those that can be composed, and a sentence for each that can't."""
     choices: list[str] = []
     values: list[Override] = []
-    found: list[str] = []
+    sentences: list[str] = []
     groups = set(_options("", ObjectType.GROUP)) - {"hydra"}
     for text in wanted:
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException:
-            found.append(f"override '{text}' isn't of the form key=value; {_QUOTE}")
+            sentences.append(f"override '{text}' isn't of the form key=value; {_QUOTE}")
             continue
         key = override.key_or_group
         if override.is_sweep_override():
-            found.append(f"override '{text}' must give one value; {_QUOTE}")
+            sentences.append(f"override '{text}' must give one value; {_QUOTE}")
         elif key not in groups:
             values.append(override)
         elif override.get_key_element() != key:  # a prefix, or another package
-            found.append(f"override '{text}' must be of the form {key}=NAME")
+            sentences.append(f"override '{text}' must be of the form {key}=NAME")
         elif (option := override.value()) not in (known := _options(key)):
-            found.append(f"{text}: no such option{nearest(str(option), known)}")
+            sentences.append(f"{text}: no such option{nearest(str(option), known)}")
         else:
             choices.append(text)
     keys = _flatten(_plain(_composed(choices)[0])) if values else set()
@@ -203,9 +204,9 @@ def _sort_out(wanted: Iterable[str]) -> tuple[list[str], list[str]]:
             sound.append(text)
         else:
             close = get_close_matches(key, keys, n=1)
-            beside = {one for one in keys if one.rpartition(".")[0] == parent}
-            found.append(f"override '{text}': there is no key '{key}'{nearest(key, close or beside)}")
-    return sound, found
+            siblings = {name for name in keys if name.rpartition(".")[0] == parent}
+            sentences.append(f"override '{text}': there is no key '{key}'{nearest(key, close or siblings)}")
+    return sound, sentences
 
 
 def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
@@ -233,15 +234,12 @@ def _select(value: Any, path: str) -> object:  # noqa: ANN401
 
 
 def _schema_problems(plain: Mapping[str, Any]) -> list[str]:
-    found = []
+    sentences = []
     try:
         Settings.model_validate(plain)
     except ValidationError as error:
-        found = [_sentence(problem) for problem in error.errors()]
-    for where, given in COMPONENTS.items():
-        if isinstance(component := _select(plain, where), Mapping):
-            found += problems(component, where, given)
-    return found
+        sentences = [_sentence(problem) for problem in error.errors()]
+    return [*sentences, *problems_at(plain)]
 
 
 def _sentence(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
@@ -250,7 +248,12 @@ def _sentence(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}{came}".removeprefix(": ")
 
 
-def _all_of(found: list[str]) -> ConfigurationError:
+def _all_of(sentences: list[str]) -> ConfigurationError:
     return ConfigurationError(
-        "\n".join([f"{len(found)} problem(s) in the configuration:", *(f"  - {one}" for one in found)])
+        "\n".join(
+            [
+                f"{len(sentences)} problem(s) in the configuration:",
+                *(f"  - {sentence}" for sentence in sentences),
+            ]
+        )
     )

@@ -17,33 +17,30 @@ class Deadline:
     """The time-out of the rounds of one run.
 
     ``cohort.timeout_s``, or if that is null: ``2 * 8 * bytes / link`` for the message and as much back over
-    the slowest link to be expected (``cohort.link_mbit``), and for the work ``cohort.patience`` times the
-    longest that any sound reply has taken so far. Before there was one, that is `FIRST_S`, or `FIRST_STEP_S`
-    for each step. A dead site isn't waited for so long: Flower sees it in a minute. This is for what hangs.
+    the slowest link to be expected (``cohort.link_mbit``), and for the work ``cohort.deadline_factor`` times
+    the longest that any sound reply has taken so far. Before there was one, that is `FIRST_S`, or
+    `FIRST_STEP_S` for each step. A dead site isn't waited for so long: Flower sees it in a minute. This is for
+    what hangs.
 
     Args:
         settings: The run's configuration.
-        replied: Seconds of earlier sound replies, of a run that is resumed.
     """
 
-    def __init__(self, settings: Settings, replied: Iterable[float] = ()) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings.cohort
         self._first_s = max(FIRST_S, FIRST_STEP_S * settings.training.steps)
-        self._longest_s = max(replied, default=0.0)
+        self._longest_s = 0.0
 
     def limit_s(self, size_bytes: int) -> float:
         """Seconds to wait for the replies to messages of a size."""
         if self._settings.timeout_s is not None:
             return self._settings.timeout_s
         link_s = 2 * 8 * size_bytes / (1e6 * self._settings.link_mbit)
-        work_s = max(LEAST_S, self._settings.patience * self._longest_s) if self._longest_s else self._first_s
-        return link_s + work_s
+        if not self._longest_s:
+            return link_s + self._first_s
+        return link_s + max(LEAST_S, self._settings.deadline_factor * self._longest_s)
 
     def learn(self, rows: Iterable[Line]) -> None:
-        """Take note of the sound replies of a round, from the clients' rows of its line in the journal."""
-        self._longest_s = max([self._longest_s, *replied_in(rows)])
-
-
-def replied_in(rows: Iterable[Line]) -> list[float]:
-    """Seconds from sending to receiving, of clients' rows of the journal; old journals lack them."""
-    return [float(row["reply-seconds"]) for row in rows if "reply-seconds" in row]
+        """Take note of how long sound replies took, from clients' rows of the journal; old ones lack it."""
+        replied = [float(row["reply-seconds"]) for row in rows if "reply-seconds" in row]
+        self._longest_s = max([self._longest_s, *replied])

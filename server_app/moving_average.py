@@ -43,22 +43,22 @@ class MovingAverage:
         finally:
             model.load_state_dict(own)
 
-    def beside(self, model: nn.Module) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps beside the average: the trained weights, under names of no strategy."""
+    def trained(self, model: nn.Module) -> dict[str, np.ndarray]:
+        """The trained weights, which a checkpoint keeps as well, under names of no strategy."""
         state = model.state_dict()
         return {_PREFIX + name: state[name].numpy(force=True).copy() for name in self._mean}
 
-    def restore(self, model: nn.Module, beside: Mapping[str, np.ndarray]) -> None:
+    def restore(self, model: nn.Module, kept: Mapping[str, np.ndarray]) -> None:
         """Take the average from a model that a checkpoint was loaded into, and give it the trained weights.
 
         Args:
             model: With the weights of the checkpoint.
-            beside: What the checkpoint keeps beside them; other names than those of `beside` are left alone.
+            kept: What the checkpoint keeps as well; other names than those of `trained` are left alone.
         """
         state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         trained = {
             name.removeprefix(_PREFIX): torch.tensor(array)
-            for name, array in beside.items()
+            for name, array in kept.items()
             if name.startswith(_PREFIX)
         }
         self._mean = {name: state[name] for name in trained}

@@ -1,39 +1,30 @@
-"""The round loop: configure, send, screen, aggregate, evaluate, checkpoint, journal."""
+"""The path of a round: draw, send, read, combine, score, checkpoint, journal."""
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 
-import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation.held_out import HeldOut
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import size_bytes, to_record, to_state
-from fedvsr_core.flower.code import code_digest
-from fedvsr_core.flower.records import records_of
+from fedvsr_core.flower.arrays import size_bytes, to_record
 from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.metrics.names import METRICS
-from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
 from fedvsr_core.training.late_start import is_frozen
-from server_app.checkpoints import TrainingCheckpoint, save_round
+from server_app.asking import Asking, log_all
 from server_app.client_evaluation import evaluate_on_clients
-from server_app.cohort import CohortGrid, Member, Members, draw, lost_uploads, warn_of_hidden_gpu
-from server_app.deadline import Deadline, replied_in
-from server_app.exchange import Exchange, restored
-from server_app.moving_average import MovingAverage
-from server_app.norms import Norms
-from server_app.observation import Observation, Waiting
-from server_app.records.journal import Journal, Line, read_journal
+from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
+from server_app.records.journal import Journal, read_journal
 from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
-from server_app.screening import Refusal, Screening
-from server_app.strategies.resumable import ResumableStrategy
+from server_app.round_log import RoundLog
+from server_app.state import RunState
+from server_app.updates import UpdateReader, floating
 
 _log = logging.getLogger(__name__)
 
@@ -42,20 +33,15 @@ MOST_IDLE = 3
 
 
 class Rounds:
-    """Drives a strategy over the rounds of a run, from any round on.
+    """Takes a run over its rounds, from any round on.
 
     Args:
         settings: The run's configuration.
         grid: The federation.
-        strategy: Sees only sound replies, of a cohort drawn from (seed, round).
-        model: The global model; holds the weights of the latest round.
-        held_out: The clips that score it.
+        state: What the run is.
+        held_out: The clips that score the model.
         run_dir: Where checkpoints go.
         journal: Where every phase leaves a line.
-        norms: How large the updates of the rounds so far were, and what came beside them; by the name of
-            the record.
-        counted: The last round whose update entered the model, by client; for a run that is resumed.
-        average: Scored in the place of the model, or None.
     """
 
     def __init__(
@@ -63,32 +49,16 @@ class Rounds:
         settings: Settings,
         *,
         grid: Grid,
-        strategy: ResumableStrategy,
-        model: VideoModel,
+        state: RunState,
         held_out: HeldOut,
         run_dir: RunDir,
         journal: Journal,
-        norms: Mapping[str, Norms],
-        counted: Mapping[str, int] | None = None,
-        average: MovingAverage | None = None,
     ) -> None:
-        self._settings = settings
-        self._grid = grid
-        self._strategy = strategy
-        self._model = model
-        self._held_out = held_out
-        self._run_dir = run_dir
-        self._journal = journal
+        self._settings, self._grid, self._state = settings, grid, state
+        self._held_out, self._run_dir, self._journal = held_out, run_dir, journal
         self._client_settings = settings.for_clients().model_dump_json()
-        self._norms = norms
-        self._counted = dict(counted or {})
-        self._average = average
-        lines = read_journal(journal.path)
-        earlier = {name for line in lines if line["phase"] == "start" for name in line["names"]}
-        self._members = Members(grid, settings.cohort, earlier)
-        self._patience = {
-            phase: Deadline(settings, _replied(lines, phase)) for phase in ("train", "evaluate-clients")
-        }
+        starts = [line for line in read_journal(journal.path) if line["phase"] == "start"]
+        self._members = Members(grid, settings.cohort, {name for line in starts for name in line["names"]})
         self._idle = 0
 
     def gather(self) -> list[str]:
@@ -101,14 +71,14 @@ class Rounds:
         members = self._members.gather()
         _log.info("%d clients: %s", len(members), ", ".join(members))
         warn_of_hidden_gpu(members.values())
-        message_bytes = size_bytes(self._outgoing(1)[0])
+        message_bytes = size_bytes(self._travelling(1))
         _log.info(
             "a message with the model has %.1f MB; the first replies are waited for up to %.0f s",
             message_bytes / 1e6,
-            self._patience["train"].limit_s(message_bytes),
+            self._state.deadlines["train"].limit_s(message_bytes),
         )
         drawn = self._settings.cohort.clients_per_round or len(members)
-        self._strategy.prepare(clients=len(members), cohort=min(drawn, len(members)))
+        self._state.strategy.prepare(clients=len(members), cohort=min(drawn, len(members)))
         return list(members)
 
     def run(self, done: int | None) -> None:
@@ -120,148 +90,129 @@ class Rounds:
         if done is None:
             self._score_and_save(0, due=True)
         for server_round in range((done or 0) + 1, self._settings.rounds + 1):
-            self._train(server_round, self._cohort(server_round))
+            self._train(server_round)
             due = server_round % self._settings.evaluation.every == 0 or server_round == self._settings.rounds
             self._score_and_save(server_round, due=due)
 
-    def _score_and_save(self, server_round: int, *, due: bool) -> None:
-        beside = self._average.beside(self._model) if self._average else {}
-        with self._average.in_place_of(self._model) if self._average else nullcontext():
-            score = self._evaluate(server_round) if due else None
-            self._evaluate_on_clients(server_round)
-            self._checkpoint(server_round, score, beside)
-
-    def _cohort(self, server_round: int) -> list[Member]:
-        members = self._members.online()
-        drawn = draw(
-            members,
-            self._settings.cohort.clients_per_round,
-            seed=self._settings.seed,
-            server_round=server_round,
+    def _train(self, server_round: int) -> None:
+        began, state, title = time.monotonic(), self._state, f"round {server_round}/{self._settings.rounds}"
+        cohort = self._cohort(server_round)
+        clients = {member.node: member.client for member in cohort}
+        sent = state.strategy.outgoing(server_round, self._travelling(server_round), len(cohort))
+        reader = self._reader(server_round, sent[keys.ARRAYS], clients.values())
+        deadline = state.deadlines["train"]
+        timeout_s = deadline.limit_s(sum(map(size_bytes, sent.values())))
+        contents = self._contents(server_round, sent, clients)
+        asking = Asking(
+            self._grid, contents, MessageType.TRAIN, read=reader.read, clients=clients, lifetime_s=timeout_s
         )
-        return [members[client] for client in drawn]
+        del contents
+        log = RoundLog(title, of=asking.sent)
 
-    def _addressed(self, messages: Iterable[Message], names: Mapping[int, str]) -> Iterator[Message]:
-        """Tell each client which run this is, and which of its rounds was the last to enter the model."""
-        for message in messages:
-            node = message.metadata.dst_node_id
-            config = ConfigRecord(
-                {
-                    **records_of(message.content, ConfigRecord)[keys.CONFIG],
-                    keys.RUN: self._run_dir.identity(),
-                    keys.LAST_ACCEPTED: self._counted.get(names[node], 0),
-                }
-            )
-            content = RecordDict({**message.content, keys.CONFIG: config})
-            yield Message(content, dst_node_id=node, message_type=message.metadata.message_type)
-
-    def _outgoing(self, server_round: int) -> tuple[ArrayRecord, ConfigRecord]:
-        """The model and the settings for a round's clients; new records each time.
-
-        In simulation, messages that wait share theirs with whoever made them.
-        """
-        frozen = is_frozen(self._settings, server_round)
-        config = ConfigRecord(
-            {
-                keys.SERVER_ROUND: server_round,
-                keys.SETTINGS: self._client_settings,
-                keys.FROZEN_DIGEST: frozen_digest(self._model, frozen=frozen),
-            }
-        )
-        return to_record(travelling(self._model, frozen=frozen)), config
-
-    def _train(self, server_round: int, cohort: list[Member]) -> None:
-        began, settings = time.monotonic(), self._settings
-        names = {member.node: member.client for member in cohort}
-        arrays, config = self._outgoing(server_round)
-        grid = CohortGrid(self._grid, list(names))
-        messages = list(
-            self._addressed(self._strategy.configure_train(server_round, arrays, config, grid), names)
-        )
-        bytes_down = {message.metadata.dst_node_id: _size(message) for message in messages}
-        timeout_s = self._patience["train"].limit_s(max(bytes_down.values(), default=0))
-        exchange = Exchange(self._grid, messages, timeout_s)
-        del messages
-        lost = lost_uploads(
-            names.values(), settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
-        )
-        screening = Screening(
-            arrays,
-            sent=exchange.sent,
-            clients=names,
-            parts=settings.loss.get("parts"),
-            max_examples=settings.screening.max_examples,
-            max_loss=settings.screening.max_loss,
-            beside={name: self._norms[name] for name in self._strategy.beside},
-            weighs_by_loss=self._strategy.weighs_by_loss,
-            lost=[node for node, client in names.items() if client in lost],
-            code=code_digest(),
-            norms=self._norms[keys.ARRAYS],
-        )
-        observation = Observation(f"round {server_round}/{settings.rounds}", of=len(exchange.sent))
-
-        before = self._strategy.state()
-        replies = observation.arriving(exchange.replies(timeout_s))
-        if settings.training.upload == "float16":
-            replies = restored(replies, arrays)
-        sound = screening.admit(replies)
-        waiting = Waiting(observation.admitted(sound))
-        aggregating = time.monotonic()
-        updated, _ = self._strategy.aggregate_train(server_round, waiting)
-        aggregation_s = time.monotonic() - aggregating - waiting.seconds
-        screening.close()
-        self._patience["train"].learn(observation.clients)
-
-        learned = updated is not None and len(observation.clients) >= settings.cohort.min_replies
-        if updated is not None and learned:
-            self._model.load_state_dict(to_state(updated, self._model.state_dict()))
-            if self._average is not None:
-                self._average.update(self._model.state_dict())
-            self._counted |= {str(row["client"]): server_round for row in observation.clients}
+        before, combining = state.strategy.state(), time.monotonic()
+        combined = state.strategy.combine(server_round, log.updates(asking.answers(timeout_s)))
+        log.refused += asking.missing()
+        enough = len(log.rows) >= self._settings.cohort.min_replies
+        weights = combined.weights if combined and enough else None
+        if combined and enough:
+            state.accept(server_round, combined.arrays, [row["client"] for row in log.rows])
         else:
-            self._strategy.load_state(before)
-            if len(observation.clients) < settings.cohort.min_replies:
-                _log.warning(
-                    "round %d: %d sound replies, but %d needed; the model stays as it was",
-                    server_round,
-                    len(observation.clients),
-                    settings.cohort.min_replies,
-                )
-        refused = screening.refused + [
-            Refusal(
-                names[node],
-                node,
-                "unsent",
-                "Flower didn't take its message: it has left, or the model is too large",
-            )
-            for node in exchange.unsent
-        ]
-        for one in refused:
-            _log.warning("round %d: left out %s (%s): %s", server_round, one.client, one.code, one.reason)
+            state.strategy.load_state(before)
+        aggregation_s = time.monotonic() - combining - log.waited_s
+        reader.close()
+        deadline.learn(log.rows)
+        log_all(log.refused, f"round {server_round}")
         self._journal.append(
             {
                 "phase": "train",
                 "round": server_round,
                 "seconds": time.monotonic() - began,
                 "aggregation-seconds": aggregation_s,
-                "bytes-down": sum(bytes_down[node] for node in exchange.sent.values()),
-                **observation.line(self._strategy.diagnostics if learned else {}),
-                "refused": [asdict(one) | {"node": str(one.node)} for one in refused],
-                "kept-model": not learned,
+                "bytes-down": asking.bytes_down,
+                "bytes-up": asking.bytes_up,
+                "server-memory-mb": devices.peak_memory_mb(devices.choose("cpu")),
+                "clients": log.weighted_rows(weights or {}),
+                **(state.strategy.diagnostics if weights is not None else {}),
+                "refused": [refusal.row() for refusal in log.refused],
+                "kept-model": weights is None,
             }
         )
-        if all(member.of for member in cohort):  # a simulation
-            observation.stop_if_a_worker_died()
+        if asking.dead_worker and all(member.of for member in cohort):  # a simulation
+            raise _dead_worker(title, asking.dead_worker)
+        self._stop_if_idle(server_round, log, learned=weights is not None)
+
+    def _cohort(self, server_round: int) -> list[Member]:
+        members = self._members.online()
+        count, seed = self._settings.cohort.clients_per_round, self._settings.seed
+        return [members[client] for client in draw(members, count, seed=seed, server_round=server_round)]
+
+    def _travelling(self, server_round: int) -> ArrayRecord:
+        """The arrays of the model that travel in a round; a new record each time.
+
+        In simulation, messages that wait share theirs with whoever made them.
+        """
+        return to_record(travelling(self._state.model, frozen=is_frozen(self._settings, server_round)))
+
+    def _contents(
+        self, server_round: int, sent: Mapping[str, ArrayRecord], clients: Mapping[int, str]
+    ) -> dict[int, RecordDict]:
+        """What each node is sent: arrays, settings, which run this is, and which of its rounds counts."""
+        settings: dict[str, str | int] = {
+            keys.SERVER_ROUND: server_round,
+            keys.SETTINGS: self._client_settings,
+            keys.FROZEN_DIGEST: frozen_digest(
+                self._state.model, frozen=is_frozen(self._settings, server_round)
+            ),
+            keys.RUN: self._run_dir.identity(),
+        }
+        accepted = self._state.last_accepted
+        return {
+            node: RecordDict(
+                {**sent, keys.CONFIG: ConfigRecord({**settings, keys.LAST_ACCEPTED: accepted.get(client, 0)})}
+            )
+            for node, client in clients.items()
+        }
+
+    def _reader(self, server_round: int, sent: ArrayRecord, clients: Iterable[str]) -> UpdateReader:
+        settings = self._settings
+        return UpdateReader(
+            floating(sent),
+            limits=settings.screening,
+            norms=self._state.norms,
+            parts=settings.loss.get("parts"),
+            needs_loss=self._state.strategy.needs_loss,
+            differences=settings.training.upload == "float16",
+            lost=lost_uploads(
+                clients, settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
+            ),
+        )
+
+    def _stop_if_idle(self, server_round: int, log: RoundLog, *, learned: bool) -> None:
+        needed = self._settings.cohort.min_replies
+        if len(log.rows) < needed:
+            _log.warning(
+                "round %d: %d sound replies, but %d needed; the model stays as it was",
+                server_round,
+                len(log.rows),
+                needed,
+            )
+        lost = any(refusal.code == "lost" for refusal in log.refused)
         self._idle = 0 if learned or lost else self._idle + 1
-        if self._idle == min(MOST_IDLE, settings.rounds):
+        if self._idle == min(MOST_IDLE, self._settings.rounds):
             raise FederationError(
                 f"{self._idle} rounds in a row, up to round {server_round}, have had too few sound replies;"
                 " the log says why each was left out: mend that, and resume this run"
             )
 
+    def _score_and_save(self, server_round: int, *, due: bool) -> None:
+        with self._state.scored():
+            score = self._evaluate(server_round) if due else None
+            self._evaluate_on_clients(server_round)
+        self._state.save(self._run_dir.checkpoints, server_round, score)
+
     def _evaluate(self, server_round: int) -> float:
         began = time.monotonic()
-        scores = self._held_out.score(self._model)
+        scores = self._held_out.score(self._state.model)
         bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
         metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(
@@ -291,41 +242,27 @@ class Rounds:
         if every is None or (server_round % every and not last):
             return
         try:
-            members = self._members.online()
+            members = self._members.online().values()
         except FederationError as error:  # what was learned in this round is still to be saved
             _log.warning("round %d: no client scores the model: %s", server_round, error)
             return
-        arrays, config = self._outgoing(server_round)
+        clients = {member.node: member.client for member in members}
+        sent = {keys.ARRAYS: self._travelling(server_round)}
         line = evaluate_on_clients(
             self._grid,
-            members.values(),
+            self._contents(server_round, sent, clients),
+            clients=clients,
             title=f"round {server_round}/{self._settings.rounds}",
-            arrays=arrays,
-            config=config,
             protocol=self._held_out.protocol,
-            patience=self._patience["evaluate-clients"],
+            deadline=self._state.deadlines["evaluate-clients"],
         )
         self._journal.append({"phase": "evaluate-clients", "round": server_round, **line})
 
-    def _checkpoint(self, server_round: int, score: float | None, beside: Mapping[str, np.ndarray]) -> None:
-        checkpoint = TrainingCheckpoint(
-            round=server_round,
-            state=self._model.state_dict(),
-            model_settings=self._settings.model,
-            strategy_state={**self._strategy.state(), **beside},
-            history={
-                "norms": {name: norms.known for name, norms in self._norms.items()},
-                "counted": self._counted,
-            },
-            score=score,
-        )
-        save_round(self._run_dir.checkpoints, checkpoint, keep=self._settings.run.keep)
 
-
-def _replied(lines: Iterable[Line], phase: str) -> list[float]:
-    return [seconds for line in lines if line["phase"] == phase for seconds in replied_in(line["clients"])]
-
-
-def _size(message: Message) -> int:
-    """Bytes of all arrays of a message."""
-    return sum(map(size_bytes, records_of(message.content, ArrayRecord).values()))
+def _dead_worker(title: str, said: str) -> FederationError:
+    """The engine hands a dead worker out again and again: every later round would lose the same clients."""
+    return FederationError(
+        f"{title}: a worker process of the simulation engine died, most likely of too little memory"
+        f" ({said.strip().splitlines()[0][:200]}); give each client more room or run fewer at once"
+        " (--federation-config 'client-resources-num-cpus=...'), then resume this run"
+    )

@@ -1,8 +1,19 @@
-"""What all tests stand on: a Flower task of this process, as the apps have one, and one thread."""
+"""What all tests stand on: a Flower task of this process, as the apps have one, one thread, a fast Hydra."""
+
+from functools import lru_cache
 
 import pytest
 import torch
 from flwr.supercore.task_identity import TaskIdentity
+from hypothesis import settings
+
+from server_app import config
+
+# A law that forty examples don't break is hardly broken by a hundred; a busy machine is slow, not wrong.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.load_profile("suite")
+
+pytest_plugins = ("tests.journals", "tests.video_fixtures")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +33,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composed_once():
+    """Hydra composes the same choices once in a process: nothing below ``conf/`` changes meanwhile."""
+    compose = config._composed
+    kept = lru_cache(256)(lambda *overrides: compose(list(overrides)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "_composed", lambda overrides: kept(*overrides))
+        yield
 
 
 def pytest_collection_modifyitems(items):

@@ -8,19 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from client_app.client_state import ClientState
-from client_app.objectives.plain import Plain, Start
 from fedvsr_core.data.loaders import to_float
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.training.local import LossFunction
+from fedvsr_core.training.objective import ArrayStore, Objective, Start
 
 _HEAD, _SHALLOW = "head.", "shallow."
 
 
-class Contrastive(Plain):
+class Contrastive(Objective):
     """Adds ``weight * l`` with ``l = -log(e^(z.g / t) / (e^(z.g / t) + e^(z.p / t)))``, averaged over frames.
 
     z, g and p are the unit vectors that a projection head makes of the features of one layer: of the model in
@@ -58,17 +57,17 @@ class Contrastive(Plain):
         self.layer = layer
         self._terms: list[Tensor] | None = None  # of a forward pass that has begun
 
-    _memory: ClientState
+    _client_state: ArrayStore
     _round: int
     _live: nn.Module
     _head: nn.Sequential
     _hooks: list[RemovableHandle]
 
     def begin(self, model: nn.Module, start: Start) -> None:
-        """Take head and last local layer from the memory, and watch the layer."""
-        self._memory, self._round = start.memory, start.server_round
-        self._live, channels = self._find(model, start)
-        kept = start.memory.recall()
+        """Take the head and the last local layer from the client's state, and hook the layer."""
+        self._client_state, self._round = start.client_state, start.server_round
+        self._live, channels = self._find_layer(model, start)
+        kept = start.client_state.recall()
         before, last = copy.deepcopy(self._live).requires_grad_(False), copy.deepcopy(self._live)
         last.requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
@@ -116,7 +115,7 @@ class Contrastive(Plain):
         """Keep the head and the trained layer; nothing is returned."""
         for hook in self._hooks:
             hook.remove()
-        self._memory.keep(self._round, _state(self._head, _HEAD) | _state(self._live, _SHALLOW))
+        self._client_state.keep(self._round, _state(self._head, _HEAD) | _state(self._live, _SHALLOW))
         return {}
 
     def _term(self, output: Tensor, theirs: Tensor, own: Tensor) -> Tensor:
@@ -124,8 +123,8 @@ class Contrastive(Plain):
         logits = torch.stack([(z * g).sum(1), (z * p).sum(1)], dim=1) / self.temperature  # (N, 2)
         return F.cross_entropy(logits, torch.zeros(len(z), dtype=torch.long, device=z.device))
 
-    def _find(self, model: nn.Module, start: Start) -> tuple[nn.Module, int]:
-        """The layer, and the channels of what it returns; one forward pass without gradients tells."""
+    def _find_layer(self, model: nn.Module, start: Start) -> tuple[nn.Module, int]:
+        """The layer, and the channels of what it returns; found by one forward pass without gradients."""
         called: list[tuple[str, nn.Module, int]] = []
         late = set(model.late_parameters()) if isinstance(model, VideoModel) else set()
         handles = [

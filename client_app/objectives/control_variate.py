@@ -6,13 +6,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from client_app.objectives.plain import Plain, Start
 from fedvsr_core.data.loaders import to_float
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.training.objective import Objective, Start
 
 
-class ControlVariate(Plain):
+class ControlVariate(Objective):
     """Adds ``c - c_i`` to every gradient: the variate of the server less this client's own.
 
     Both have the unit of a gradient and start at zero. After the round the client's becomes, by ``option``:
@@ -45,11 +45,12 @@ class ControlVariate(Plain):
     def begin(self, model: nn.Module, start: Start) -> None:
         """Take both variates; with option 1, go over the batches."""
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        own, servers = start.memory.recall(), start.arrays.get(keys.VARIATES, {})
+        own, servers = start.client_state.recall(), start.arrays.get(keys.VARIATES, {})
         self._start, self._count = start, 0
-        self._own = {name: _like(own.get(name), parameter) for name, parameter in trained.items()}
+        self._own = {name: _tensor_like(own.get(name), parameter) for name, parameter in trained.items()}
         self._correction = {
-            name: _like(servers.get(name), parameter) - self._own[name] for name, parameter in trained.items()
+            name: _tensor_like(servers.get(name), parameter) - self._own[name]
+            for name, parameter in trained.items()
         }
         self._sum = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
         if self.option == 1:
@@ -71,7 +72,7 @@ class ControlVariate(Plain):
     def end(self, model: nn.Module) -> Mapping[str, NamedArrays]:
         """Keep the new variate, and return its change."""
         new = {name: total / max(self._count, 1) for name, total in self._sum.items()}
-        self._start.memory.keep(
+        self._start.client_state.keep(
             self._start.server_round, {name: variate.cpu().numpy() for name, variate in new.items()}
         )
         change = {name: variate - self._own[name] for name, variate in new.items()}
@@ -85,6 +86,6 @@ class ControlVariate(Plain):
                 self._sum[name] += parameter.grad
 
 
-def _like(array: object, parameter: Tensor) -> Tensor:
-    """An array as a tensor beside a parameter; zeros where there is none."""
+def _tensor_like(array: object, parameter: Tensor) -> Tensor:
+    """An array as a tensor of a parameter's dtype and device; zeros where there is none."""
     return torch.zeros_like(parameter) if array is None else torch.tensor(array).to(parameter)

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from client_app.objectives.plain import Plain, Start
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.training.objective import Objective, Start
 
 
-class Proximal(Plain):
+class Proximal(Objective):
     """Adds ``mu / 2 * ||w - w_global||^2`` to what a client minimises.
 
     Its gradient, ``mu * (w - w_global)``, is added to that of the loss before the optimiser's step, so that

@@ -12,32 +12,16 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fedvsr import engine
-from fedvsr.comparison.budget import check_equal
-from fedvsr.comparison.curves import plot_curves
-from fedvsr.comparison.tables import (
-    Runs,
-    as_csv,
-    as_latex,
-    as_markdown,
-    metrics_of,
-    overhead_table,
-    score_table,
-)
+from fedvsr.comparison.results import write_results
 from fedvsr.comparison.trials import Plan, Trial, by_strategy, trials_of
-from fedvsr_core import devices
-from fedvsr_core.checkpoints.atomic import write_atomically
-from fedvsr_core.checkpoints.store import load_model
-from fedvsr_core.components import build, nearest
+from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError, FederationError
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
-from server_app.checkpoints import LAST
-from server_app.config import compose, load, options
-from server_app.records.crops import TRUTH, Frame, draw_rows
-from server_app.records.journal import COMPLETED
+from server_app.config import compose, options
+from server_app.records.history import ends, starts
 from server_app.records.lock import locked
-from server_app.records.markdown import duration, table
+from server_app.records.markdown import duration
 
-_POLL_S, _ASK_EVERY, _PATIENCE_S = 1.0, 30, 90
+_POLL_S, _ASK_EVERY, _RELEASE_S = 1.0, 30, 90
 _PLAIN = re.compile(r"[\w ./+@%-]+", re.ASCII)
 """Paths that shell words, Hydra's overrides and Flower's TOML all leave as they are."""
 
@@ -69,25 +53,24 @@ def compare(
             "--output must be a path of letters, digits, blanks and ./_+@%- alone, since it travels in"
             f" Flower's run-config, got '{folder}'"
         )
-    cells = list(trials_of(plan, folder))
-    for cell in cells:  # refuses what is wrong before anything starts
-        cell.check(compose(cell.words(plan)))
+    trials = list(trials_of(plan, folder))
+    for trial in trials:  # refuses what is wrong before anything starts
+        trial.check(compose(trial.words(plan)))
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        plan.claim(folder, lambda cell: compose(cell.words(plan)))
+        plan.claim(folder, lambda trial: compose(trial.words(plan)))
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
         try:
-            _run(app, plan, [cell for cell in cells if cell.outcome != COMPLETED], done=len(cells))
+            _run(app, plan, [trial for trial in trials if not trial.completed], of=len(trials))
         except KeyboardInterrupt:
             typer.echo("stopped; the same command continues")
             raise typer.Exit(130) from None
-        failed = [cell for cell in cells if cell.outcome != COMPLETED]
-        found = by_strategy(cells)
-        if found:
-            _write(plan, folder, found, failed)
+        failed = [trial for trial in trials if not trial.completed]
+        if completed := by_strategy(trials):
+            write_results(plan, folder, completed, failed)
             typer.echo(f"{folder / 'README.md'}")
-    for cell in failed:
-        typer.echo(f"failed: {cell.name}: {cell.outcome}", err=True)
+    for trial in failed:
+        typer.echo(f"failed: {trial.name}: {trial.outcome}", err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -112,58 +95,58 @@ def _seeds(seeds: str) -> tuple[int, ...]:
         raise ConfigurationError(f"--seeds must be whole numbers such as 0,1,2, got '{seeds}'") from error
 
 
-def _run(app: Path, plan: Plan, cells: Sequence[Trial], *, done: int) -> None:
+def _run(app: Path, plan: Plan, trials: Sequence[Trial], *, of: int) -> None:
+    """Run what is left of so many trials."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
-        bar = progress.add_task("cells", total=done, completed=done - len(cells))
-        for cell in cells:
+        bar = progress.add_task("trials", total=of, completed=of - len(trials))
+        for trial in trials:
             began = time.monotonic()
-            rounds = progress.add_task(cell.name, total=None)
+            rounds = progress.add_task(trial.name, total=None)
             try:
-                _run_cell(app, plan, cell, partial(_tell, progress, rounds))
+                _run_trial(app, plan, trial, partial(_tell, progress, rounds))
             except FederationError as error:
-                typer.echo(f"{cell.name}: {error}", err=True)
+                typer.echo(f"{trial.name}: {error}", err=True)
             progress.remove_task(rounds)
             progress.advance(bar)
             took = duration(time.monotonic() - began)
-            typer.echo(f"{cell.name}: {cell.outcome}, {cell.rounds} rounds in {took}")
+            typer.echo(f"{trial.name}: {trial.outcome}, {trial.rounds} rounds in {took}")
 
 
 def _tell(progress: Progress, task: TaskID, done: int, of: int | None) -> None:
     progress.update(task, completed=done, total=of)
 
 
-def _run_cell(app: Path, plan: Plan, cell: Trial, tell: Callable[[int, int | None], object]) -> None:
-    _wait_until_free(cell)
-    ends = sum(line["phase"] == "end" for line in cell.lines())
+def _run_trial(app: Path, plan: Plan, trial: Trial, tell: Callable[[int, int | None], object]) -> None:
+    _wait_until_free(trial)
+    ended_before = ends(trial.lines())
     run_id = engine.submit(
         app,
-        run_config=cell.run_config(plan),
+        run_config=trial.run_config(plan),
         federation_config=f"num-supernodes={plan.clients} {plan.federation}".strip(),
     )
     polls, watch = 0, engine.Watch(run_id)
     try:
         while True:
-            lines = cell.lines()
-            starts = [line for line in lines if line["phase"] == "start"]
-            tell(cell.rounds, starts[-1]["rounds"] if starts else None)
-            over = sum(line["phase"] == "end" for line in lines) > ends
-            if (over or polls % _ASK_EVERY == 0) and (seen := watch.ended()):
+            lines = trial.lines()
+            attempts = starts(lines)
+            tell(trial.rounds, attempts[-1]["rounds"] if attempts else None)
+            if (ends(lines) > ended_before or polls % _ASK_EVERY == 0) and (seen := watch.ended()):
                 break
             polls += 1
             time.sleep(_POLL_S)
-    except BaseException:  # the next cell must not run beside it
+    except BaseException:  # the next trial must not run at the same time
         engine.stop_run(run_id)
         raise
-    if not cell.lines():
+    if not trial.lines():
         why = seen.get("status-details") or seen["status"]
         raise FederationError(f"it ended before its journal began: {why}")
 
 
-def _wait_until_free(cell: Trial) -> None:
+def _wait_until_free(trial: Trial) -> None:
     """A run that was stopped takes some seconds to let go of its directory."""
-    end = time.monotonic() + _PATIENCE_S
-    while run := cell.run():
+    end = time.monotonic() + _RELEASE_S
+    while run := trial.run():
         try:
             with run.locked():
                 return
@@ -171,87 +154,3 @@ def _wait_until_free(cell: Trial) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(_POLL_S)
-
-
-def _write(plan: Plan, folder: Path, found: dict[str, list[Trial]], failed: Sequence[Trial]) -> None:
-    runs: Runs = {name: {cell.seed: cell.lines() for cell in cells} for name, cells in found.items()}
-    for seed in plan.seeds:
-        journals = {f"{name}, seed {seed}": seeds[seed] for name, seeds in runs.items() if seed in seeds}
-        if journals:
-            check_equal(journals)
-    metrics = metrics_of(runs)
-    scores, overhead = score_table(runs, plan.reference), overhead_table(runs, plan.reference)
-    for name, rows in (("scores", scores), ("overhead", overhead)):
-        for suffix, form in (("md", as_markdown), ("csv", as_csv), ("tex", as_latex)):
-            write_atomically(folder / f"{name}.{suffix}", form(rows).encode())
-    for metric in metrics:
-        plot_curves(runs, metric, [folder / f"{metric}.png", folder / f"{metric}.svg"])
-    _draw(folder / "crops.png", found)
-    start = next(line for line in next(iter(runs[next(iter(runs))].values())) if line["phase"] == "start")
-    facts = [
-        ("command", f"`{_command(plan)}`"),
-        ("model, data", f"{start['model']}, {start['data']}"),
-        ("clients, rounds", f"{start['clients']}, {start['rounds']}"),
-        ("device", start["device"]),
-        ("time", start["time"]),
-        ("code", f"`{start['code']}`"),
-        ("left out", ", ".join(cell.name for cell in failed) or "nothing"),
-    ]
-    text = [
-        "# Comparison",
-        "",
-        *table(["", ""], facts),
-        "",
-        "Equal budget, checked in the journals: at each seed all strategies started from the same weights,"
-        " drew the same clients, and each client trained on the same batches for as many steps.",
-        "",
-        "## Scores of the final models",
-        "",
-        "Mean ± standard deviation over seeds; differences are paired by seed. Bold: better than every other,"
-        " with a 95 % interval of the paired difference that leaves out 0.",
-        "",
-        as_markdown(scores),
-        *(f"![{metric}]({metric}.svg)\n" for metric in metrics),
-        "## What a round costs",
-        "",
-        f"Medians of this comparison; in brackets above {plan.reference}.",
-        "",
-        as_markdown(overhead),
-        "![crops](crops.png)",
-        "",
-    ]
-    write_atomically(folder / "README.md", "\n".join(text).encode())
-
-
-def _command(plan: Plan) -> str:
-    chosen = " ".join(f"--{key} {value}" for key, value in plan.choices.items() if value)
-    overrides = f"--overrides '{plan.overrides}'" if plan.overrides else ""
-    words = (
-        f"fedvsr compare --strategies {','.join(plan.strategies)} --seeds {','.join(map(str, plan.seeds))}",
-        chosen,
-        overrides,
-        f"--clients {plan.clients} --federation-config '{plan.federation}' --output ...",
-    )
-    return " ".join(filter(None, words))
-
-
-def _draw(path: Path, found: dict[str, list[Trial]]) -> None:
-    """The same held-out crops by the first seed's model of every strategy."""
-    rows: dict[str, dict[str, Frame]] = {}
-    held_out = None
-    for name, cells in found.items():
-        run = cells[0].run()
-        if run is None:
-            continue
-        settings = load(run.config)
-        held_out = held_out or HeldOut(
-            build(settings.data).held_out(),
-            degradation=build(settings.degradation),
-            chunk=settings.evaluation.chunk,
-            device=devices.choose(),
-            protocol=protocol_of(settings).on(settings.names["degradation"]),
-        )
-        for sample in held_out.samples(load_model(run.checkpoints / LAST)):
-            row = rows.setdefault(sample.name, {TRUTH: sample.truth, "bicubic": sample.bicubic})
-            row[name] = sample.ours
-    draw_rows(list(rows.items()), path)

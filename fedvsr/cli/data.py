@@ -60,17 +60,18 @@ def check_command(
         return
     with _bar() as progress:
         task = progress.add_task("clips", total=len(layout.entries()))
-        found = []
+        findings = []
         for finding in check_all(layout, quick=quick, workers=workers or os.cpu_count() or 1):
-            found.append(finding)
+            findings.append(finding)
             progress.advance(task)
-    _show(found)
-    wrong = [finding for finding in found if finding.problems]
+    _show(findings)
+    wrong = [finding for finding in findings if finding.problems]
     typer.echo(
-        f"{path}: {layout.title}, {len(found)} clips ({sum(one.held_out for one in found)} held out),"
-        f" {sum(one.frames for one in found)} frames; {len(found) - len(wrong)} are sound"
+        f"{path}: {layout.title}, {len(findings)} clips"
+        f" ({sum(finding.held_out for finding in findings)} held out),"
+        f" {sum(finding.frames for finding in findings)} frames; {len(findings) - len(wrong)} are sound"
     )
-    for finding in found:
+    for finding in findings:
         for problem in finding.problems:
             typer.echo(f"problem: clip '{finding.name}': {problem}")
         for note in finding.notes:
@@ -116,24 +117,24 @@ def prepare_command(
     done: list[Prepared] = []
     with _bar() as progress:
         task = progress.add_task("clips", total=len(shots))
-        for one in prepare(shots, store, how, workers=workers or os.cpu_count() or 1):
-            done.append(one)
+        for clip in prepare(shots, store, how, workers=workers or os.cpu_count() or 1):
+            done.append(clip)
             progress.advance(task)
-    for one in done:
-        if one.problem:
-            typer.echo(f"problem: clip '{one.name}': {one.problem}")
-        elif not one.shots:
+    for clip in done:
+        if clip.problem:
+            typer.echo(f"problem: clip '{clip.name}': {clip.problem}")
+        elif not clip.shots:
             typer.echo(
-                f"note: clip '{one.name}': none of its shots has the frames that are asked for; lower"
+                f"note: clip '{clip.name}': none of its shots has the frames that are asked for; lower"
                 " prepare.min_frames, or raise prepare.shot_threshold"
             )
-    stored = [frames for one in done for frames in one.shots]
+    stored = [frames for clip in done for frames in clip.shots]
     typer.echo(
         f"{store}: {len(stored)} shots of {len(done)} clips, {sum(stored)} frames, {_size_gb(store):.2f} GB;"
-        f" {sum(one.fresh and not one.problem for one in done)} clips done now,"
-        f" {sum(one.left_out for one in done)} frames left out"
+        f" {sum(clip.fresh and not clip.problem for clip in done)} clips done now,"
+        f" {sum(clip.left_out for clip in done)} frames left out"
     )
-    if any(one.problem for one in done):
+    if any(clip.problem for clip in done):
         raise typer.Exit(1)
 
 
@@ -171,30 +172,32 @@ def _check_store(store: ClipStore) -> None:
         raise typer.Exit(1)
 
 
-def _show(found: list[Finding]) -> None:
+def _show(findings: list[Finding]) -> None:
     """A table of the clips; of many, only those that need a look."""
-    shown = found if len(found) <= _ROWS else [one for one in found if one.problems or one.notes][:_ROWS]
+    shown = findings
+    if len(findings) > _ROWS:
+        shown = [finding for finding in findings if finding.problems or finding.notes][:_ROWS]
     table = Table("clip", "frames", "size", "fps", "low", "label", "held out", "state")
-    for one in shown:
-        state = "problem" if one.problems else "note" if one.notes else "sound"
+    for finding in shown:
+        state = "problem" if finding.problems else "note" if finding.notes else "sound"
         table.add_row(
-            escape(one.name),
-            str(one.frames),
-            f"{one.width}x{one.height}",
-            "" if one.fps is None else f"{one.fps:g}",
-            one.low,
-            escape(one.label or ""),
-            "yes" if one.held_out else "",
+            escape(finding.name),
+            str(finding.frames),
+            f"{finding.width}x{finding.height}",
+            "" if finding.fps is None else f"{finding.fps:g}",
+            finding.low,
+            escape(finding.label or ""),
+            "yes" if finding.held_out else "",
             state,
         )
     if shown:
         Console().print(table)
-    if len(shown) < len(found):
-        typer.echo(f"... and {len(found) - len(shown)} others")
+    if len(shown) < len(findings):
+        typer.echo(f"... and {len(findings) - len(shown)} others")
 
 
 def _check_space(shots: list[Shot], store: Path, scale: int) -> None:
-    """Refuse to begin what the disk has no room for; what the store holds already counts as free."""
+    """Refuse to begin what the disk can't hold; what the store holds already counts as free."""
     needed = sum(prod(shot.high.shape) for shot in shots) * (1 + 1 / scale**2)
     parent = next(folder for folder in (store.absolute(), *store.absolute().parents) if folder.exists())
     free = shutil.disk_usage(parent).free + _size_gb(store) * 1e9

@@ -81,7 +81,7 @@ def server_command(
     for name, unit in server_units(server, user).items():
         (server.units / name).write_text(unit)
     typer.echo(
-        f"server in {folder}, for sites at {', '.join(f'{one}:{server.port}' for one in server.hosts)}"
+        f"server in {folder}, for sites at {', '.join(f'{host}:{server.port}' for host in server.hosts)}"
     )
     typer.echo(
         f"give each site a copy of {server.authority}, {fingerprint(read_certificate(server.authority))}"
@@ -154,11 +154,11 @@ def install_command(
 ) -> None:
     """Install the only bundle that may run at a site; its code must be that of site.toml."""
     site = Site.of(folder)
-    found = digest_of_app(bundle)
-    if site.code != found:
+    digest = digest_of_app(bundle)
+    if site.code != digest:
         raise ConfigurationError(
-            f"'{site.path}' must pin the code of '{bundle}', {found}, but has {site.code or 'none'}; review"
-            f" it, write code = \"{found}\", and run 'fedvsr deploy site {folder}' for the new unit"
+            f"'{site.path}' must pin the code of '{bundle}', {digest}, but has {site.code or 'none'}; review"
+            f" it, write code = \"{digest}\", and run 'fedvsr deploy site {folder}' for the new unit"
         )
     if engine.flwr("install", str(bundle.resolve()), home=site.home):
         raise FederationError(f"'{bundle}' can't be installed into '{site.apps}'; stop the SuperNode first")

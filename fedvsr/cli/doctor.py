@@ -19,11 +19,11 @@ def doctor(
     Nothing is changed, and no node goes online. Run it as the user who runs the processes.
     """
     seen: Counter[str] = Counter()
-    for found in examine(path):
-        seen[found.state] += 1
-        typer.echo(f"{found.state:8}{found.what}")
-        if found.remedy:
-            typer.echo(f"{'':8}-> {found.remedy}")
+    for finding in examine(path):
+        seen[finding.state] += 1
+        typer.echo(f"{finding.state:8}{finding.what}")
+        if finding.remedy:
+            typer.echo(f"{'':8}-> {finding.remedy}")
     typer.echo(f"{seen['ok']} ok, {seen['warning']} warnings, {seen['problem']} problems")
     if seen["problem"]:
         raise typer.Exit(1)

@@ -41,13 +41,13 @@ class _Group(TyperGroup):
             ctx.fail(f"there is no command '{cmd_name}'{nearest(cmd_name, _COMMANDS)}")
         module = importlib.import_module(f"fedvsr.cli.{_COMMANDS[cmd_name]}")
         if hasattr(module, "app"):
-            found = typer.main.get_command(module.app)
+            command = typer.main.get_command(module.app)
         else:
             alone = typer.Typer(add_completion=False)
             alone.command()(getattr(module, cmd_name.replace("-", "_")))
-            found = typer.main.get_command(alone)
-        found.name = cmd_name
-        return found
+            command = typer.main.get_command(alone)
+        command.name = cmd_name
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as in click)
         try:

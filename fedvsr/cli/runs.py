@@ -30,21 +30,21 @@ def runs(
     root = (folder or Path(compose({}).run.root)).expanduser()
     if not root.is_dir():
         raise DataError(f"there is no folder of runs '{root}'; name another, or start a run")
-    found = runs_in(root)
+    states = runs_in(root)
     if as_json:
-        typer.echo(json.dumps([_facts(run) for run in found], indent=2))
+        typer.echo(json.dumps([_facts(run) for run in states], indent=2))
         return
     table = Table("run", "state", "rounds", "best score", "protocol")
-    for run in found:
+    for run in states:
         state = f"{run.state}, resumable" if run.resumable else run.state
         rounds = f"{run.done}/{run.rounds or '?'}"
         score, protocol = (_score(run.best), _protocol(run.best)) if run.best else ("", "")
         table.add_row(escape(run.path.name), state, rounds, score, escape(protocol))
     Console().print(table)
-    for run in found:
+    for run in states:
         if run.reason:
             typer.echo(f"{run.path.name}: {run.reason:.{_REASON}}")
-    resumable = [run.path for run in found if run.resumable]
+    resumable = [run.path for run in states if run.resumable]
     if resumable:
         typer.echo(f"to resume: --run-config 'overrides=\"run.resume={resumable[-1].absolute()}\"'")
 

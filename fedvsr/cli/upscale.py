@@ -30,7 +30,7 @@ from fedvsr.inference.frame_writer import Output, check_free, interrupted
 from fedvsr.inference.jobs import Network, compare_crops, run_job
 from fedvsr.inference.memory_fit import Fit, fit
 from fedvsr.inference.sources import Source, open_source
-from fedvsr.runs import COMPLETED, runs_in
+from fedvsr.runs import runs_in
 from fedvsr_core import devices
 from fedvsr_core.checkpoints.pretrained import sha256_of
 from fedvsr_core.checkpoints.store import load_model
@@ -38,6 +38,7 @@ from fedvsr_core.errors import ConfigurationError, DataError, FedVSRError
 from fedvsr_core.inference.tiles import WHOLE, Tiling
 from server_app.checkpoints import BEST
 from server_app.config import compose
+from server_app.records.journal import COMPLETED
 from server_app.records.run_dir import RunDir
 
 _DAMAGED = 3

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fedvsr_core.errors import FederationError
-from server_app.records.history import trainings
+from server_app.records.history import starts, trainings
 from server_app.records.journal import Line
 
 _START = {
@@ -41,23 +41,22 @@ def check_equal(journals: Mapping[str, Sequence[Line]]) -> None:
     (name, reference), *others = journals.items()
     expected = dict(_facts(reference))
     for other, lines in others:
-        found = dict(_facts(lines))
-        for what in [*expected, *(one for one in found if one not in expected)]:
-            both = what in expected and what in found
-            if (both and expected[what] == found[what]) or (not both and what[-1] in _CLIENT.values()):
+        facts = dict(_facts(lines))
+        for what in dict.fromkeys([*expected, *facts]):
+            both = what in expected and what in facts
+            if (both and expected[what] == facts[what]) or (not both and what[-1] in _CLIENT.values()):
                 continue
             raise FederationError(
                 f"'{name}' and '{other}' aren't comparable: {', '.join(what)}:"
-                f" {expected.get(what, 'nothing')!s:.100} and {found.get(what, 'nothing')!s:.100};"
+                f" {expected.get(what, 'nothing')!s:.100} and {facts.get(what, 'nothing')!s:.100};"
                 " remove the folder of the one that is wrong, and continue"
             )
 
 
 def _facts(lines: Sequence[Line]) -> Iterable[tuple[tuple[str, ...], Any]]:
     """What must be equal, by what it is."""
-    starts = [line for line in lines if line["phase"] == "start"]
     for key, what in _START.items():
-        values = [start[key] for start in starts if key in start]
+        values = [start[key] for start in starts(lines) if key in start]
         if values:  # more than one where a run was continued by other code or on another machine
             yield (what,), values[0] if all(value == values[0] for value in values) else values
     for line in trainings(lines):

@@ -59,4 +59,4 @@ def _curve(lines: Sequence[Line], metric: str, cost: Callable[[Line], float]) ->
     """Cost so far and score, for each round that was scored."""
     trained = trainings(lines)
     so_far = dict(zip([line["round"] for line in trained], accumulate(map(cost, trained)), strict=True))
-    return [(so_far.get(one.round, 0.0), one.mean[metric]) for one in evaluations(lines)]
+    return [(so_far.get(scored.round, 0.0), scored.mean[metric]) for scored in evaluations(lines)]

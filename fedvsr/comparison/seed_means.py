@@ -34,8 +34,8 @@ class SeedMean:
     def text(self, digits: int, *, signed: bool = False) -> str:
         """Such as ``28.123 ± 0.045``."""
         sign = "+" if signed else ""
-        spread = "" if math.isnan(self.deviation) else f" ± {self.deviation:.{digits}f}"
-        return f"{self.mean:{sign}.{digits}f}{spread}"
+        deviation = "" if math.isnan(self.deviation) else f" ± {self.deviation:.{digits}f}"
+        return f"{self.mean:{sign}.{digits}f}{deviation}"
 
 
 def seed_mean(values: Sequence[float]) -> SeedMean:
@@ -61,7 +61,7 @@ def best(scores: Mapping[str, Mapping[int, float]], *, higher: bool) -> str | No
         return None
     sign = 1 if higher else -1
     for name, values in scores.items():
-        against = [difference(values, others) for other, others in scores.items() if other != name]
-        if all(one is not None and one.certain and sign * one.mean > 0 for one in against):
+        gains = [difference(values, others) for other, others in scores.items() if other != name]
+        if all(gain is not None and gain.certain and sign * gain.mean > 0 for gain in gains):
             return name
     return None

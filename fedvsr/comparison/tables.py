@@ -97,7 +97,7 @@ def as_csv(rows: Rows) -> str:
     """Comma-separated values, without marks."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
-        [cell.replace("**", "") for cell in row] for row in (rows[0], *rows[1])
+        [text.replace("**", "") for text in row] for row in (rows[0], *rows[1])
     )
     return text.getvalue()
 

@@ -1,4 +1,4 @@
-"""The cells of a comparison: one run for each strategy and seed, each in a folder of its own."""
+"""The trials of a comparison: one run for each strategy and seed, each in a folder of its own."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,8 +9,9 @@ from pathlib import Path
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.settings import Settings
+from server_app.records.history import outcome, rounds_done
 from server_app.records.journal import COMPLETED, Line, read_journal
-from server_app.records.run_dir import RunDir
+from server_app.records.run_dir import RunDir, run_dirs
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Plan:
 
         Args:
             folder: The folder.
-            composed: The configuration of a cell.
+            composed: The configuration of a trial.
 
         Raises:
             ConfigurationError: If the folder holds another comparison, but for more strategies or seeds.
@@ -89,8 +90,8 @@ class Trial:
 
     def run(self) -> RunDir | None:
         """Its newest run directory that has a journal."""
-        found = sorted(path for path in self.root.glob("*") if (path / "journal.jsonl").exists())
-        return RunDir(found[-1]) if found else None
+        runs = run_dirs(self.root)
+        return runs[-1] if runs else None
 
     def lines(self) -> list[Line]:
         """Its journal; empty before there is one."""
@@ -100,13 +101,17 @@ class Trial:
     @property
     def outcome(self) -> str:
         """``completed``, why it ended, or that it hasn't."""
-        lines = self.lines()
-        return str(lines[-1]["outcome"]) if lines and lines[-1]["phase"] == "end" else "not at its end"
+        return outcome(self.lines()) or "not at its end"
+
+    @property
+    def completed(self) -> bool:
+        """Whether it came to its end."""
+        return outcome(self.lines()) == COMPLETED
 
     @property
     def rounds(self) -> int:
         """Rounds that it has trained."""
-        return max((line["round"] for line in self.lines() if line["phase"] == "train"), default=0)
+        return rounds_done(self.lines())
 
     def run_config(self, plan: Plan) -> str:
         """As for ``flwr run``: to start, or to continue what is there."""
@@ -121,16 +126,16 @@ class Trial:
         return {**plan.choices, "strategy": self.strategy, "overrides": overrides}
 
     def check(self, settings: Settings) -> None:
-        """See whether what its `words` are composed to is still this cell.
+        """See whether what its `words` are composed to is still this trial.
 
         Raises:
             ConfigurationError: If not.
         """
-        found = settings.names["strategy"], settings.seed, settings.run.root, settings.run.resume
-        if found != (self.strategy, self.seed, str(self.root), None):
+        composed = settings.names["strategy"], settings.seed, settings.run.root, settings.run.resume
+        if composed != (self.strategy, self.seed, str(self.root), None):
             raise ConfigurationError(
                 "--overrides must leave strategy, seed, run.root and run.resume to the comparison,"
-                f" but make of '{self.name}' {found}"
+                f" but make of '{self.name}' {composed}"
             )
 
 
@@ -140,16 +145,15 @@ def _digest(settings: Settings) -> str:
 
 
 def trials_of(plan: Plan, folder: Path) -> Iterator[Trial]:
-    """All cells, seed by seed, so that an early stop leaves whole comparisons."""
+    """All trials, seed by seed, so that an early stop leaves whole comparisons."""
     for seed in plan.seeds:
         for strategy in plan.strategies:
-            yield Trial(strategy, seed, folder / "cells" / f"{strategy}-seed{seed}")
+            yield Trial(strategy, seed, folder / "trials" / f"{strategy}-seed{seed}")
 
 
-def by_strategy(cells: Sequence[Trial]) -> dict[str, list[Trial]]:
-    """Completed cells by strategy, in the order of their seeds."""
-    found: dict[str, list[Trial]] = {}
-    for cell in sorted(cells, key=lambda cell: cell.seed):
-        if cell.outcome == COMPLETED:
-            found.setdefault(cell.strategy, []).append(cell)
-    return {name: found[name] for name in dict.fromkeys(cell.strategy for cell in cells) if name in found}
+def by_strategy(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    """Completed trials by strategy, in the order of their seeds; strategies without any are left out."""
+    completed = sorted((trial for trial in trials if trial.completed), key=lambda trial: trial.seed)
+    strategies = dict.fromkeys(trial.strategy for trial in trials)
+    groups = {name: [trial for trial in completed if trial.strategy == name] for name in strategies}
+    return {name: group for name, group in groups.items() if group}

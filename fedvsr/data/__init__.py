@@ -1,1 +1,1 @@
-"""Looking at video before it is trained on, and preparing it."""
+"""Checks of videos before they are trained on, and their preparation."""

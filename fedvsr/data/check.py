@@ -56,12 +56,12 @@ class Finding:
 
 
 def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Finding]:
-    """Look at every clip of a dataset.
+    """Check every clip of a dataset.
 
     Args:
         layout: The dataset.
         quick: Whether to read only the headers of images, and decode no video.
-        workers: Clips that are looked at side by side.
+        workers: Clips that are checked in parallel.
 
     Yields:
         A finding for each clip, in order.
@@ -75,7 +75,7 @@ def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Find
 
 
 def check_entry(entry: Entry, *, scale: int, quick: bool) -> Finding:
-    """Look at one clip; arguments as for `check_all`."""
+    """Check one clip; arguments as for `check_all`."""
     finding = Finding(entry.name, label=entry.label, held_out=entry.held_out)
     if entry.high.is_file():
         _check_video(entry, finding, quick)

@@ -54,7 +54,7 @@ def superlink(server: Server) -> Process:
         *("--isolation", "process", "--superexec-auth-secret-file", str(server.secret)),
         "--disable-runtime-dependency-installation",
     )
-    return _flower(command, server.home)
+    return _flower_process(command, server.home)
 
 
 def superexec(server: Server) -> Process:
@@ -64,7 +64,7 @@ def superexec(server: Server) -> Process:
         *("--root-certificates", str(server.authority)),
         *("--superexec-auth-secret-file", str(server.secret)),
     )
-    return _flower(command, server.home, FEDVSR_RUNS=str(server.runs))
+    return _flower_process(command, server.home, FEDVSR_RUNS=str(server.runs))
 
 
 def proxy(server: Server) -> Process:
@@ -110,14 +110,14 @@ def supernode(site: Site, *, insecure: bool = False) -> Process:
         *("flower-supernode", "--superlink", site.server, *trust),
         *("--host", "127.0.0.1", "--port", str(site.port), "--node-config", node_config),
     )
-    return _flower(command, site.home)
+    return _flower_process(command, site.home)
 
 
 SERVER_PROCESSES = {"superlink": superlink, "superexec": superexec, "proxy": proxy}
 """By the names that ``fedvsr deploy start`` and the units call them."""
 
 
-def _flower(command: tuple[str, ...], home: Path, **more: str) -> Process:
+def _flower_process(command: tuple[str, ...], home: Path, **more: str) -> Process:
     programs = Path(sys.executable).parent  # Flower's programs start each other by PATH
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**QUIET, "FLWR_HOME": str(home), "PATH": path, **more}

@@ -68,7 +68,7 @@ class TomlSettings(BaseModel):
         try:
             settings = cls.model_validate_json(json.dumps(known, default=str), strict=True)
         except ValidationError as error:
-            problems += [_sentence(problem) for problem in error.errors()]
+            problems += [_describe(problem) for problem in error.errors()]
         if problems:
             raise ConfigurationError(f"'{path}': {'; '.join(problems)}")
         return settings
@@ -79,7 +79,7 @@ def toml_line(key: str, value: str | int | list[str], comment: str) -> str:
     return f"{key} = {json.dumps(value, ensure_ascii=False)}  # {comment}"
 
 
-def _sentence(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
+def _describe(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing":
         return f"'{key}' is missing"

@@ -69,5 +69,5 @@ def check_writable_folder(path: Path, key: str) -> Finding:
         )
     free_gb = shutil.disk_usage(there).free / 1e9
     if free_gb < _LEAST_FREE_GB:
-        return problem(f"{key} '{path}' has {free_gb:.2f} GB of free disk", "make room on its disk")
+        return problem(f"{key} '{path}' has {free_gb:.2f} GB of free disk", "free space on its disk")
     return ok(f"{key} '{path}' has {free_gb:.0f} GB of free disk")

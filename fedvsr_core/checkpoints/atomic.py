@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Atomic writing of files: they exist completely or not at all, whatever happens meanwhile."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a crash at any moment leaves the old content or the new one, never a mixture.
 
-    The bytes go to a hidden file beside it, which then takes the name. What a crash leaves of that hidden
-    file is overwritten by the next attempt; a file has one writer at a time.
+    The bytes go to a hidden file in the same folder, which is then renamed. What a crash leaves of
+    that hidden file is overwritten by the next attempt; a file has one writer at a time.
 
     Args:
         path: The file; its folder exists.

@@ -24,7 +24,7 @@ ENTRIES = ("params_ema", "params", "state_dict")
 
 _GENERATOR, _PARALLEL = "generator.", "module."
 _OF_THE_TRAINING = ("step_counter", "data_preprocessor.")
-"""What mmediting and mmagic save beside the network."""
+"""Prefixes of what mmediting and mmagic save in addition to the network."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def read_published(path: Path, entry: str | None = None) -> Published:
     return Published(_without_prefixes(weights), entry)
 
 
-def adopt(
+def convert_weights(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], rename: Callable[[str], str] = str
 ) -> dict[str, Tensor]:
-    """Give weights the names and types of the network they are meant for.
+    """Convert weights to the names and types of the network they are meant for.
 
     Args:
         state: The weights, by names of their family.

@@ -9,7 +9,7 @@ from urllib.error import URLError
 
 import torch
 
-from fedvsr_core.checkpoints.official import adopt, read_published
+from fedvsr_core.checkpoints.official import convert_weights, read_published
 from fedvsr_core.errors import CheckpointError, ConfigurationError
 from fedvsr_core.layers.spynet import SpyNet
 from fedvsr_core.layers.spynet import rename_official as rename_spynet
@@ -46,7 +46,7 @@ def fetch(place: str, sha256: str | None, folder: Path | None = None) -> Path:
             )
         return _checked(path, sha256)
     if sha256 is None:
-        raise ConfigurationError(f"'{place}' is a URL and needs the sha256 of the file; give it beside it")
+        raise ConfigurationError(f"'{place}' is a URL and needs the sha256 of the file; give both")
     path = Path(torch.hub.get_dir()) / "fedvsr" / f"{sha256.lower()}{Path(name).suffix}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def load_network(model: VideoModel, path: Path, entry: str | None = None) -> str
     """
     published = read_published(path, entry)
     try:
-        model.load_state_dict(adopt(published.state, model.state_dict(), model.rename_official))
+        model.load_state_dict(convert_weights(published.state, model.state_dict(), model.rename_official))
     except CheckpointError as error:
         raise CheckpointError(f"'{path}': {error}") from error
     return published.entry
@@ -105,7 +105,7 @@ def load_spynet(flow: SpyNet, path: Path, entry: str | None = None) -> str:
     }
     weights: dict[str, Any] = {"mean": flow.mean, "std": flow.std} | (inner or published.state)
     try:
-        flow.load_state_dict(adopt(weights, flow.state_dict(), rename_spynet))
+        flow.load_state_dict(convert_weights(weights, flow.state_dict(), rename_spynet))
     except CheckpointError as error:
         raise CheckpointError(f"'{path}': {error}") from error
     return published.entry

@@ -35,7 +35,7 @@ class ModelFile:
         state: The model's state dict, on the CPU.
         settings: ``_target_`` and constructor arguments of the model.
         facts: The other metadata, as text.
-        extra: Tensors beside the model's, by their name without `EXTRA`.
+        extra: Tensors in addition to the model's, by their name without `EXTRA`.
     """
 
     state: dict[str, Tensor]
@@ -50,7 +50,7 @@ class ModelFile:
             ConfigurationError: If the settings don't describe a model of this version of the project.
             CheckpointError: If the weights don't fit it.
         """
-        if not issubclass(find(self.settings), VideoModel):  # nothing that a file names is built unseen
+        if not issubclass(find(self.settings), VideoModel):  # a file must not be able to build anything else
             raise CheckpointError(f"the settings must name a video model, got {self.settings}")
         model: VideoModel = build(self.settings)
         check_fit(self.state, model.state_dict())
@@ -155,14 +155,14 @@ def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, shown: 
         "unexpected": [name for name in state if name not in own],
         "of another shape": shapes,
     }
-    mismatches = [f"{_some(names, shown)} {what}" for what, names in problems.items() if names]
+    mismatches = [f"{_join_names(names, shown)} {what}" for what, names in problems.items() if names]
     if mismatches:
         raise CheckpointError(f"the weights must fit the model, but there are {'; '.join(mismatches)}")
 
 
-def _some(names: Collection[str], shown: int | None) -> str:
-    rest = len(names) - (len(names) if shown is None else shown)
-    return ", ".join(list(names)[:shown]) + (f" and {rest} more" if rest > 0 else "")
+def _join_names(names: Collection[str], shown: int | None) -> str:
+    hidden = len(names) - (len(names) if shown is None else shown)
+    return ", ".join(list(names)[:shown]) + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def _settings(text: str, path: Path) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import cv2
 import numpy as np
+from pydantic import Field
 
+from fedvsr_core.components import Count, Whole
 from fedvsr_core.data.clips import Frames
 from fedvsr_core.data.degradation import Place, bicubic_down
 from fedvsr_core.errors import ConfigurationError, ShapeError
@@ -15,6 +17,9 @@ from fedvsr_core.seeds import derive
 
 Range = tuple[float, float]
 """Smallest and largest value; each clip's is drawn from between, all equally likely."""
+_Sigma = Annotated[float, Field(ge=0, le=255)]
+_Variance = Annotated[float, Field(ge=0, le=255**2)]
+_Quality = Annotated[float, Field(ge=1, le=100)]
 
 
 class Step(Protocol):
@@ -43,7 +48,7 @@ class Step(Protocol):
 class Blur:
     """Gaussian blur; the parameter is sigma in pixels."""
 
-    sigma: Range
+    sigma: tuple[_Sigma, _Sigma]
     grid = 1
 
     @property
@@ -81,7 +86,7 @@ class Shrink:
 class GaussianNoise:
     """Independent normal noise in each pixel and channel; the parameter is sigma, of 255."""
 
-    sigma: Range
+    sigma: tuple[_Sigma, _Sigma]
     reach = 0
     grid = 1
 
@@ -103,7 +108,7 @@ class PhotonNoise:
     The parameter is the variance of a white pixel, of 255: a pixel ``v`` gets the variance ``v / 255`` of it.
     """
 
-    variance: Range
+    variance: tuple[_Variance, _Variance]
     reach = 0
     grid = 1
 
@@ -125,7 +130,7 @@ class PhotonNoise:
 class Jpeg:
     """JPEG of each frame, 4:2:0; the parameter is the quality of the Independent JPEG Group, 1 to 100."""
 
-    quality: Range
+    quality: tuple[_Quality, _Quality]
     reach = 16  # blocks of colour are 16 pixels wide, and colour is smoothed over their edges
     grid = 16
 
@@ -153,7 +158,9 @@ class Camera:
         owner: Whose camera it is: one with an owner has the same parameters for all clips.
     """
 
-    def __init__(self, *, steps: Mapping[str, Step], scale: int, seed: int, owner: str | None = None) -> None:
+    def __init__(
+        self, *, steps: Mapping[str, Step], scale: Count, seed: Whole, owner: str | None = None
+    ) -> None:
         if (shrinking := sum(isinstance(step, Shrink) for step in steps.values())) != 1:
             raise ConfigurationError(f"a camera needs exactly one step that shrinks, got {shrinking}")
         if wrong := [name for name, step in steps.items() if step.range[0] > step.range[1]]:

@@ -4,19 +4,22 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import av
 import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from pydantic import Field
 
 from fedvsr_core.data.clips import Frames
 from fedvsr_core.data.degradation import Place
 from fedvsr_core.errors import DataError
 
 _FPS = 25
+_Crf = Annotated[float, Field(ge=0, le=63)]
+_CrfTo51 = Annotated[float, Field(ge=0, le=51)]
 
 
 def codec_version() -> str:
@@ -33,7 +36,7 @@ class _Codec:
         library: What encodes; part of what a stored result depends on.
     """
 
-    crf: tuple[float, float]
+    crf: tuple[_Crf, _Crf]
     library: str = field(default_factory=codec_version, kw_only=True)
     encoder: ClassVar[str]
     decoder: ClassVar[str]
@@ -85,6 +88,7 @@ class _Codec:
 class H264(_Codec):
     """H.264 by x264, preset medium; CRF 0 to 51."""
 
+    crf: tuple[_CrfTo51, _CrfTo51]
     encoder = "libx264"
     decoder = "h264"
     options: ClassVar[dict[str, str]] = {"preset": "medium"}
@@ -94,6 +98,7 @@ class H264(_Codec):
 class H265(_Codec):
     """H.265 by x265, preset medium; CRF 0 to 51."""
 
+    crf: tuple[_CrfTo51, _CrfTo51]
     encoder = "libx265"
     decoder = "hevc"
     options: ClassVar[dict[str, str]] = {"preset": "medium", "x265-params": "log-level=error:pools=1"}

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.clips import ALL, Box, Frames, Pixels
 from fedvsr_core.data.resampling import FloatArray, Taps, mirrored, reflected, resample
 from fedvsr_core.errors import ShapeError
@@ -104,7 +105,7 @@ class Bicubic:
         device: Where to compute, as for `resample`; changes nothing else.
     """
 
-    scale: int
+    scale: Count
     device: str | None = field(default=None, compare=False, repr=False)
     reach: ClassVar[int] = 2
     grid: ClassVar[int] = 1
@@ -125,7 +126,7 @@ class GaussianBlur:
     """
 
     taps: Literal[12, 13]
-    scale: int
+    scale: Count
     device: str | None = field(default=None, compare=False, repr=False)
     reach: ClassVar[int] = 2
     grid: ClassVar[int] = 1

@@ -99,7 +99,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield low (B, T, 3, H, W) and high (B, T, 3, sH, sW), uint8, one pair for each step."""
-        return ahead(self.batch, len(self), workers=self.workers)
+        return prefetched(self.batch, len(self), workers=self.workers)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of one step; `to_float` makes it what a network takes."""
@@ -151,7 +151,7 @@ class Batches:
         return digest.hexdigest()
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """The windows in the order of an epoch; the last one asked for is remembered."""
+        """The windows in the order of an epoch; the last one asked for is cached."""
         known = self._epoch  # read once: other threads replace it
         if known is None or known[0] != epoch:
             rng = np.random.default_rng(derive(self.seed, "epoch", epoch))
@@ -165,13 +165,13 @@ def to_float(batch: Tensor, device: torch.device) -> Tensor:
     return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
 
 
-def ahead(make: Callable[[int], T], count: int, *, workers: int) -> Iterator[T]:
-    """Yield ``make(0)`` to ``make(count - 1)`` in order, while threads make the next ones.
+def prefetched(make: Callable[[int], T], count: int, *, workers: int) -> Iterator[T]:
+    """Yield ``make(0)`` to ``make(count - 1)`` in order, while threads prefetch the next ones.
 
     Args:
         make: Makes one thing; called from several threads at once.
         count: How many.
-        workers: Threads. Each is one thing ahead; 0 makes everything when it is asked for.
+        workers: Threads. Each prefetches one thing; 0 makes everything when it is asked for.
     """
     if not workers:
         yield from map(make, range(count))

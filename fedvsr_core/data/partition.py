@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from pydantic import Field
 
-from fedvsr_core.data.camera import Camera
+from fedvsr_core.components import Count, Whole
+from fedvsr_core.data.camera import Camera, Step
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 from fedvsr_core.seeds import derive
@@ -39,7 +41,7 @@ class Equal:
         scale: Factor from low to high resolution; tiles begin and end at multiples of it.
     """
 
-    def __init__(self, *, min_frames: int, min_size: int, scale: int) -> None:
+    def __init__(self, *, min_frames: Count, min_size: Count, scale: Count) -> None:
         self.min_frames = min_frames
         self.min_size = min_size
         self.scale = scale
@@ -91,12 +93,12 @@ class Exponential:
     """Contiguous parts of whole clips whose frames grow exponentially: client ``i`` gets ``exp(alpha i)``.
 
     Attributes:
-        alpha: Growth from one client to the next; 0 is equal.
+        alpha: Growth from one client to the next, at most 10; 0 is equal.
 
     Source: the quantity skew of FedVSR (MMSys 2026).
     """
 
-    def __init__(self, *, alpha: float) -> None:
+    def __init__(self, *, alpha: Annotated[float, Field(ge=-10, le=10)]) -> None:
         self.alpha = alpha
 
     def __call__(self, shots: Sequence[Shot], num_clients: int) -> Parts:
@@ -125,7 +127,7 @@ class ByLabel:
                 [group[place] for place in piece]
                 for piece in np.array_split(np.arange(len(group)), len(deal))
             ]
-        return _full(parts, "take fewer clients or more clips of each label")
+        return _refuse_empty_parts(parts, "take fewer clients or more clips of each label")
 
 
 class Dirichlet:
@@ -138,7 +140,7 @@ class Dirichlet:
     Source: Hsu et al., arXiv 1909.06335.
     """
 
-    def __init__(self, *, alpha: float, seed: int) -> None:
+    def __init__(self, *, alpha: float, seed: Whole) -> None:
         if alpha <= 0:
             raise DataError(f"alpha must be > 0, got {alpha}")
         self.alpha = alpha
@@ -155,11 +157,11 @@ class Dirichlet:
             order = rng.permutation(len(group))
             for part, (first, stop) in zip(parts, pairwise(edges), strict=True):
                 part += [group[place] for place in order[first:stop]]
-        return _full(parts, "take a larger alpha, another seed, fewer clients or more video")
+        return _refuse_empty_parts(parts, "take a larger alpha, another seed, fewer clients or more video")
 
 
 class ByDegradation:
-    """Each client films with a camera of its own: blur, noise and codec are drawn once, for all its clips.
+    """A camera for each client: blur, noise and codec are drawn once, for all its clips.
 
     Attributes:
         clips: How the clips themselves are divided.
@@ -168,7 +170,7 @@ class ByDegradation:
         seed: Seed of the cameras.
     """
 
-    def __init__(self, *, clips: Partition, steps: Mapping[str, Any], scale: int, seed: int) -> None:
+    def __init__(self, *, clips: Partition, steps: Mapping[str, Step], scale: Count, seed: Whole) -> None:
         self.clips = clips
         self.steps = steps
         self.scale = scale
@@ -217,16 +219,16 @@ def _by_share(shots: Sequence[Shot], shares: Sequence[float], remedy: str = "") 
     ends = np.cumsum([0, *(shot.frames for shot in shots)])
     wanted = np.cumsum([0, *shares]) / sum(shares) * ends[-1]
     edges = [int(np.abs(ends - place).argmin()) for place in wanted]
-    if len(set(shares)) == 1:  # equal shares: nobody goes without for the sake of rounding
+    if len(set(shares)) == 1:  # equal shares: rounding leaves no client without frames
         for client in range(1, len(edges) - 1):
             edges[client] = max(edges[client], edges[client - 1] + 1)
         for client in range(len(edges) - 2, 0, -1):
             edges[client] = min(edges[client], edges[client + 1] - 1)
     parts = [list(shots[first:stop]) for first, stop in pairwise(edges)]
-    return _full(parts, f"{remedy}take fewer clients or more video")
+    return _refuse_empty_parts(parts, f"{remedy}take fewer clients or more video")
 
 
-def _full(parts: Parts, remedy: str) -> Parts:
+def _refuse_empty_parts(parts: Parts, remedy: str) -> Parts:
     if empty := [str(client) for client, part in enumerate(parts) if not part]:
         raise DataError(f"client {', '.join(empty)} of {len(parts)} would get no clip; {remedy}")
     return parts

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.frames import VideoFrames
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError, MissingToolError
@@ -37,7 +38,7 @@ class Sample:
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
     """
 
-    def __init__(self, *, scale: int) -> None:
+    def __init__(self, *, scale: Count) -> None:
         self.scale = scale
 
     def train(self) -> list[Shot]:

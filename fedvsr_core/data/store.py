@@ -1,4 +1,4 @@
-"""The clip store: clips decoded once, of which a crop of a few frames is read without the rest.
+"""The clip store: clips decoded once, from which a crop of a few frames is read by itself.
 
 A folder with ``clip-store.json`` and a folder for each prepared clip. That holds ``clip.json`` and, for each
 of its shots, the raw bytes of the frames, planes one after the other, (T, 3, H, W): the rows of a crop are
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fedvsr_core.components import build
+from fedvsr_core.components import Count, build
 from fedvsr_core.data.clips import Box, Frames
 from fedvsr_core.data.degradation import Degradation
 from fedvsr_core.data.shots import Shot
@@ -68,7 +68,7 @@ class ClipStore:
 
     title = "a clip store"
 
-    def __init__(self, *, folder: str, scale: int) -> None:
+    def __init__(self, *, folder: str, scale: Count) -> None:
         self.folder = Path(folder).expanduser()
         self.scale = scale
 

@@ -1,13 +1,18 @@
 """Moving textures computed from a seed: video without files."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from fedvsr_core.components import Count, Whole
 from fedvsr_core.data.clips import Box, Frames
 from fedvsr_core.data.shots import Shot
 
 _WAVES = 24
+_MOST = 100_000
+"""Clips."""
 
 
 class Synthetic:
@@ -24,7 +29,15 @@ class Synthetic:
     """
 
     def __init__(
-        self, *, scale: int, clips: int, held_out_clips: int, frames: int, height: int, width: int, seed: int
+        self,
+        *,
+        scale: Count,
+        clips: Annotated[int, Field(ge=1, le=_MOST)],
+        held_out_clips: Annotated[int, Field(ge=0, le=_MOST)],
+        frames: Count,
+        height: Count,
+        width: Count,
+        seed: Whole,
     ) -> None:
         self.scale = scale
         self.clips = clips

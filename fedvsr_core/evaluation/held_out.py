@@ -1,11 +1,13 @@
-"""Scores of a model on clips that no client trains on, beside those of bicubic interpolation."""
+"""Scores of a model on clips that no client trains on, and those of bicubic interpolation to compare with."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from fedvsr_core.components import build
@@ -53,7 +55,7 @@ class HeldOut:
         protocol: What is measured, and how.
 
     Raises:
-        DataError: If there are no shots.
+        DataError: If there are no shots, or more than fit into memory.
         MissingToolError: If a metric needs something that isn't here.
         ShapeError: If a metric can't score frames of their size.
     """
@@ -68,6 +70,13 @@ class HeldOut:
         protocol: Protocol,
     ) -> None:
         self._suite = Suite(protocol.metrics, border=protocol.border, device=device)
+        shots = list(shots)
+        needed, free = sum(math.prod(shot.high.shape) for shot in shots), psutil.virtual_memory().available
+        if needed > free:
+            raise DataError(
+                f"the {len(shots)} held-out clips take {needed / 2**30:.3g} GB as frames, but"
+                f" {free / 2**30:.1f} GB are free on this machine; hold out fewer or shorter ones"
+            )
         self._clips = [shot.degraded(degradation).clip() for shot in shots]
         if not self._clips:
             raise DataError(
@@ -76,7 +85,6 @@ class HeldOut:
         self._chunk = chunk
         self._device = device
         self.protocol = protocol
-        self.made_by = self._suite.made_by
         self._bicubic = [self._score(clip, partial(_bicubic, _scale(clip))) for clip in self._clips]
         self.bicubic = self._scores(self._bicubic)
 
@@ -88,6 +96,11 @@ class HeldOut:
         """Sums over the clips that can be added to those of others, of ``model`` and of ``bicubic``."""
         both = {"model": self._values(model), "bicubic": self._bicubic}
         return {name: dataset_means(values, self.protocol.averaging) for name, values in both.items()}
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """By metric, the tool and version behind it, where that moves the numbers."""
+        return self._suite.made_by
 
     @property
     def clips(self) -> int:
@@ -102,14 +115,14 @@ class HeldOut:
     def samples(self, model: VideoModel) -> list[Sample]:
         """The middle frame of each clip: bicubic, of the model, and as it should be."""
         model.to(self._device).eval()
-        found = []
+        samples = []
         for clip in self._clips:
             middle = len(clip) // 2
             first = max(middle - self._chunk // 2, 0)
             ours = self._restore(model, _low(clip)[first : first + self._chunk])[middle - first]
             bicubic = bicubic_up(_low(clip)[middle], _scale(clip))
-            found.append(Sample(clip.name, bicubic, ours, clip.high[middle]))
-        return found
+            samples.append(Sample(clip.name, bicubic, ours, clip.high[middle]))
+        return samples
 
     def _values(self, model: VideoModel) -> list[Values]:
         model.to(self._device).eval()
@@ -133,16 +146,39 @@ class HeldOut:
         return np.stack(list(upscale_frames(model, low, device=self._device, chunk=self._chunk)))
 
 
-def protocol_of(settings: Settings | ClientSettings) -> Protocol:
-    """The protocol that a configuration names, with the metrics that it asks for besides.
+def build_held_out(
+    settings: Settings | ClientSettings, shots: Iterable[Shot], device: torch.device
+) -> HeldOut:
+    """The held-out clips as a configuration says: degraded, and scored by its protocol.
+
+    Args:
+        settings: The server's, or those that it sends to clients.
+        shots: What to score on.
+        device: Where to compute.
 
     Raises:
-        ConfigurationError: If it isn't one.
+        ConfigurationError: As `protocol_of`.
+        DataError: As `HeldOut`, as are the others.
+    """
+    return HeldOut(
+        shots,
+        degradation=build(settings.degradation),
+        chunk=settings.evaluation.chunk,
+        device=device,
+        protocol=protocol_of(settings),
+    )
+
+
+def protocol_of(settings: Settings | ClientSettings) -> Protocol:
+    """The protocol that a configuration names, with its further metrics, on the frames that it degrades.
+
+    Raises:
+        ConfigurationError: If it isn't one, or is defined on low-resolution frames of another kind.
     """
     protocol = build(settings.protocol)
     if not isinstance(protocol, Protocol):
         raise ConfigurationError(f"protocol must be a Protocol, got {type(protocol).__name__}")
-    return protocol.extended(settings.evaluation.metrics)
+    return protocol.extended(settings.evaluation.metrics).on(settings.names["degradation"])
 
 
 def _bicubic(scale: int, low: Iterable[Frames]) -> Iterable[Frames]:

@@ -12,7 +12,7 @@ from fedvsr_core.data.degradation import Degradation, Place, modcrop
 from fedvsr_core.data.frames import Frame
 from fedvsr_core.errors import DataError, ShapeError
 from fedvsr_core.metrics.protocol import Protocol
-from fedvsr_core.metrics.suite import ClipScorer, Suite, Values
+from fedvsr_core.metrics.suite import Suite, SuiteScorer, Values
 
 Restore = Callable[[Iterator[Frame]], Iterable[Frame]]
 """From low-resolution frames to as many high-resolution ones."""
@@ -126,7 +126,7 @@ def _degraded(frames: Iterator[Frame], degradation: Degradation, clip: str) -> I
 class _Buffer:
     """Gathers frames for a scorer, so that metrics see several at once."""
 
-    def __init__(self, scorer: ClipScorer) -> None:
+    def __init__(self, scorer: SuiteScorer) -> None:
         self._scorer = scorer
         self._frames: list[tuple[Frame, Frame]] = []
 

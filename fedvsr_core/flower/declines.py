@@ -1,7 +1,7 @@
 """Why a client can't do what it was asked: one word on the wire, whose sentence the server knows.
 
 An error of Flower's carries what the exception said, which can name files of the site. Here nothing but one
-of a few words leaves it; the site's own output has the rest.
+of a few words leaves it; the details are in the site's own output.
 """
 
 import errno

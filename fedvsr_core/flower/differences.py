@@ -3,7 +3,6 @@
 import numpy as np
 from flwr.app import Array, ArrayRecord
 
-from fedvsr_core.errors import ShapeError
 from fedvsr_core.flower.views import view
 
 SCALE = np.float32(2.0**10)
@@ -23,9 +22,16 @@ def to_differences(trained: ArrayRecord, start: ArrayRecord) -> ArrayRecord:
     return ArrayRecord({name: _difference(array, start[name]) for name, array in trained.items()})
 
 
-def from_differences(received: ArrayRecord, start: ArrayRecord) -> ArrayRecord:
-    """Undo `to_differences`; what can't be one of its arrays stays as it is, for the receiver to refuse."""
-    return ArrayRecord({name: _whole(array, start.get(name)) for name, array in received.items()})
+def from_difference(received: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Undo `to_differences` for one array; what isn't a difference stays as it is.
+
+    Args:
+        received: A float16 difference, or anything else.
+        before: The array before training.
+    """
+    if received.dtype != np.float16 or before.dtype.itemsize <= 2 or received.shape != before.shape:
+        return received
+    return np.asarray(before + received / SCALE, before.dtype)
 
 
 def _difference(array: Array, start: Array) -> Array:
@@ -35,16 +41,3 @@ def _difference(array: Array, start: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         difference = np.asarray((after - before) * SCALE, np.float16)
     return Array(difference) if np.isfinite(difference).all() else array
-
-
-def _whole(array: Array, start: Array | None) -> Array:
-    try:
-        difference = view(array)
-    except ShapeError:
-        return array
-    if start is None or difference.dtype != np.float16:
-        return array
-    before = view(start)
-    if before.dtype.itemsize <= 2 or difference.shape != before.shape:
-        return array
-    return Array(np.asarray(before + difference / SCALE, before.dtype))

@@ -16,7 +16,7 @@ _PARTS = {keys.SUM: "total", keys.COUNT: "count", keys.LEFT_OUT: "left_out", key
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What one client says of the model's scores on its clips.
+    """The model's scores on the clips of a client.
 
     Attributes:
         client: The client's name.

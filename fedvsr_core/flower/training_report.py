@@ -1,4 +1,4 @@
-"""The fixed report that a client sends beside its weights: all that leaves a site but arrays."""
+"""The fixed report that a client sends with its weights: all that leaves a site but arrays."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fedvsr_core.flower.records import records_of
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What one client says of one round of training.
+    """The result of a client's training in a round.
 
     Attributes:
         client: The client's name, the same in every round and run: its partition or its site.

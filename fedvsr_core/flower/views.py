@@ -50,5 +50,5 @@ def view(array: Array) -> np.ndarray:
     flat = np.frombuffer(array.data, dtype, offset=header.end(), count=math.prod(shape))
     try:
         return flat.reshape(shape, order="F" if header["columns"] == b"True" else "C")
-    except ValueError as error:  # an axis of size 0 beside axes that no address reaches
+    except ValueError as error:  # an axis of size 0 together with axes too large to address
         raise ShapeError(f"an array can't have the shape {shape}: {error}") from error

@@ -17,14 +17,14 @@ from fedvsr_core.layers.window_attention import WindowAttention
 from fedvsr_core.layers.windows import Size3, fitted, merge, partition, shift_mask
 
 _TOKENS = 4096
-"""Most tokens at once in a feed-forward part on a CPU."""
+"""Largest number of tokens at once in a feed-forward part on a CPU."""
 
 
 class AttentionBlock(nn.Module):
     """Attention, then a feed-forward part, each over a normalised input and added to it.
 
     Attributes:
-        checkpoint_attention: Whether attention keeps only its input for the gradient, and is computed again.
+        checkpoint_attention: Whether attention is recomputed in the backward pass.
         checkpoint_mlp: The same of the feed-forward part.
     """
 
@@ -40,13 +40,15 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, window: Size3, shift: Size3, mask: Tensor | None) -> Tensor:
         """(B, T, H, W, C) -> (B, T, H, W, C)."""
-        x = x + self.drop(_run(self.checkpoint_attention, self._attention, x, window, shift, mask))
-        y: Tensor = x + self.drop(_run(self.checkpoint_mlp, self._feed_forward, x))
+        x = x + self.drop(
+            _call_checkpointed(self.checkpoint_attention, self._attention, x, window, shift, mask)
+        )
+        y: Tensor = x + self.drop(_call_checkpointed(self.checkpoint_mlp, self._feed_forward, x))
         return y
 
     def _attention(self, x: Tensor, window: Size3, shift: Size3, mask: Tensor | None) -> Tensor:
         frames, height, width = x.shape[1:4]
-        # Padding comes after the norm: what is outside the clip is zero, and is looked at like the rest.
+        # Padding comes after the norm: tokens outside the clip are zero, and are attended to as well.
         padded = F.pad(self.norm1(x), _padding((frames, height, width), window))
         size = (padded.shape[1], padded.shape[2], padded.shape[3])
         if mask is not None:
@@ -58,7 +60,7 @@ class AttentionBlock(nn.Module):
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(0, -2)
-        # A CPU takes some at a time: hidden channels stay in its caches, and leave no holes in its heap.
+        # A CPU takes some at a time: hidden channels stay in its caches, and don't fragment its heap.
         pieces = tokens.split(_TOKENS) if x.device.type == "cpu" else [tokens]
         return torch.cat([self.mlp(self.norm2(piece)) for piece in pieces]).view(x.shape)
 
@@ -142,8 +144,8 @@ def _padding(size: Size3, window: Size3) -> list[int]:
     return [0, 0, 0, missing[2], 0, missing[1], 0, missing[0]]
 
 
-def _run(checkpointed: bool, function: Callable[..., Tensor], *inputs: object) -> Tensor:
-    if checkpointed and torch.is_grad_enabled():
+def _call_checkpointed(enabled: bool, function: Callable[..., Tensor], *inputs: object) -> Tensor:
+    if enabled and torch.is_grad_enabled():
         output: Tensor = checkpoint(function, *inputs, use_reentrant=False)
         return output
     return function(*inputs)

@@ -10,13 +10,13 @@ _OFFSETS = 2 * _TAPS * _GROUPS  # channels; half of them belong to each of the t
 
 
 class SecondOrderDeformAlign(nn.Module):
-    """Modulated deformable convolution whose offsets are flows plus what a small network adds.
+    """Modulated deformable convolution whose offsets are flows plus residues that a small network predicts.
 
-    At the start the network adds nothing: offsets are the flows, and all masks one half.
+    At the start the residues are zero: offsets are the flows, and all masks one half.
 
     Args:
         width: Channels of a feature, a multiple of 8.
-        max_residue_magnitude: Largest offset beside the flow, in pixels.
+        max_residue_magnitude: Largest learned offset, which is added to the flow, in pixels.
 
     Source: Chan et al., "BasicVSR++", CVPR 2022, section 3.2; Zhu et al., "Deformable ConvNets v2", CVPR
     2019.

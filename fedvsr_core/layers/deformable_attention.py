@@ -1,8 +1,8 @@
 """Attention of every position to samples around learned displacements in all frames of its clip.
 
 Source: Liang et al., "Recurrent Video Restoration Transformer with Guided Deformable Attention" (RVRT),
-NeurIPS 2022, section 3.3. Samples are drawn a few at a time, with the running softmax of Milakov and
-Gimelshein ("Online normalizer calculation for softmax", 2018), and drawn again for the gradient, so that
+NeurIPS 2022, section 3.3. Values are sampled a few at a time, with the running softmax of Milakov and
+Gimelshein ("Online normalizer calculation for softmax", 2018), and sampled again for the gradient, so that
 memory stays in proportion to the output. The gradients are those of the formula; the kernel published with
 the paper scales the gradient of keys once more by the square root of a head's channels.
 """
@@ -92,7 +92,7 @@ def _grid(offsets: Tensor, groups: int, kernel: tuple[int, int], frames: int) ->
 
 
 class _Attention(torch.autograd.Function):
-    """From scaled queries, keys and values, and the grid of `_grid` to what is found, (N, heads, d, P).
+    """From scaled queries, keys and values, and the grid of `_grid` to attended values, (N, heads, d, P).
 
     Queries are (N, heads, d, P), keys and values (B, T, 2C, H, W); N = B * T and P = H * W.
     """
@@ -136,7 +136,7 @@ class _Attention(torch.autograd.Function):
             to_source, to_taps = torch.ops.aten.grid_sampler_2d_backward(
                 to_samples.reshape(len(source), source.shape[1], -1, source.shape[3]),
                 source,
-                _tall(taps),
+                _stack_taps(taps),
                 0,  # bilinear
                 0,  # zeros outside
                 False,  # not aligned to corners
@@ -161,12 +161,14 @@ def _chunks(key_value: Tensor, grid: Tensor, chunk: int) -> list[tuple[Tensor, T
 
 def _sampled(source: Tensor, taps: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values at some taps, each (N, heads, d, taps, P)."""
-    samples = F.grid_sample(source, _tall(taps), mode="bilinear", padding_mode="zeros", align_corners=False)
+    samples = F.grid_sample(
+        source, _stack_taps(taps), mode="bilinear", padding_mode="zeros", align_corners=False
+    )
     count, heads, channels, _ = query.shape
     key, value = samples.reshape(count, 2, heads, channels, len(taps), -1).unbind(1)
     return key, value
 
 
-def _tall(taps: Tensor) -> Tensor:
+def _stack_taps(taps: Tensor) -> Tensor:
     """(taps, N * groups, H, W, 2) -> (N * groups, taps * H, W, 2): one tall image of samples."""
     return taps.transpose(0, 1).flatten(1, 2)

@@ -67,16 +67,16 @@ class GuidedAlignment(nn.Module):
         updated = offsets.mean(-2).flip(-1)  # (B, 2, H, W, frame, xy)
         key_value = torch.cat([self.proj_k["1"](key), self.proj_v["1"](value)], dim=-1)
         attended = deformable_attention(
-            _first(self.proj_q["1"](query)),
-            _first(key_value),
-            _first(offsets.flatten(4)),
+            _channels_first(self.proj_q["1"](query)),
+            _channels_first(key_value),
+            _channels_first(offsets.flatten(4)),
             heads=self.heads,
             kernel=self.window,
         )
         aligned = self.proj["1"](attended.movedim(2, -1))
-        return aligned + self.mlp["1"](aligned), [_first(flow) for flow in updated.unbind(-2)]
+        return aligned + self.mlp["1"](aligned), [_channels_first(flow) for flow in updated.unbind(-2)]
 
 
-def _first(x: Tensor) -> Tensor:
+def _channels_first(x: Tensor) -> Tensor:
     """Channels first: (B, T, H, W, C) -> (B, T, C, H, W)."""
     return x.movedim(-1, 2)

@@ -13,7 +13,7 @@ _EPS = 1e-6
 class ImplicitAlignment(nn.Module):
     """Cross-attention from each pixel to the 2 x 2 pixels around the point that its flow leads to.
 
-    Where between these pixels the point lies is told by a sinusoidal encoding, so that resampling is learnt
+    Where between these pixels the point lies is given by a sinusoidal encoding, so that resampling is learnt
     instead of fixed to bilinear interpolation. The result jumps where a point crosses a pixel's centre.
 
     Args:
@@ -39,11 +39,11 @@ class ImplicitAlignment(nn.Module):
         self.v = nn.Linear(width, width)
 
     def forward(self, source: Tensor, target: Tensor, flow: Tensor) -> Tensor:
-        """Bring a feature over to another frame.
+        """Align a feature to another frame.
 
         Args:
             source: The feature, (N, C, H, W).
-            target: The feature of the frame that it is brought to, (N, C, H, W).
+            target: The feature of the frame that it is aligned to, (N, C, H, W).
             flow: Displacement (u, v) from target to source in pixels, (N, 2, H, W).
 
         Returns:

@@ -1,4 +1,4 @@
-"""Parallel warping: neighbours as a frame sees them, by deformable convolution along the flow.
+"""Parallel warping: neighbouring frames aligned to each frame by flow-guided deformable convolution.
 
 Source: Liang et al., "VRT: A Video Restoration Transformer", 2022, parallel warping; deformable
 convolution of Zhu et al., "Deformable ConvNets v2", CVPR 2019, guided by flow as in Chan et al.,
@@ -19,7 +19,7 @@ _TAPS = 9
 
 
 class ParallelWarping(nn.Module):
-    """Aligns the next frames to each frame of a clip; for the previous ones, the clip is turned around.
+    """Aligns the next frames to each frame of a clip; for the previous ones, the clip is reversed.
 
     Args:
         width: Channels.
@@ -65,18 +65,18 @@ class ParallelWarping(nn.Module):
             flows: For m = 1 .. neighbours, what warps frame t + m onto frame t, (B, T - m, 2, H, W).
 
         Returns:
-            Features (B, T, C, H, W). Neighbours behind the end of the clip are zero, with zero flow; the last
+            Features (B, T, C, H, W). Frames behind the end of the clip are zero, with zero flow; the last
             frame, which has none, gets zeros.
         """
         pairs, current, shape = [], x[:, :-1].flatten(0, 1), x[:, :-1].shape
         for distance, flow in enumerate(flows, start=1):
-            neighbour = _ended(x[:, distance:], distance - 1).flatten(0, 1)  # (B * (T - 1), C, H, W)
-            pairs.append((neighbour, _ended(flow, distance - 1).flatten(0, 1)))
+            neighbour = _append_zeros(x[:, distance:], distance - 1).flatten(0, 1)  # (B * (T - 1), C, H, W)
+            pairs.append((neighbour, _append_zeros(flow, distance - 1).flatten(0, 1)))
         aligned = self.align([neighbour for neighbour, _ in pairs], current, [flow for _, flow in pairs])
-        return _ended(aligned.view(shape), 1)
+        return _append_zeros(aligned.view(shape), 1)
 
     def align(self, neighbours: Sequence[Tensor], current: Tensor, flows: Sequence[Tensor]) -> Tensor:
-        """Align neighbours of single frames.
+        """Align the neighbouring frames of single frames.
 
         Args:
             neighbours: Features (N, C, H, W), the nearest frame first.
@@ -91,9 +91,7 @@ class ParallelWarping(nn.Module):
         offsets, logits = predicted.split([2 * _TAPS * self.groups, _TAPS * self.groups], dim=1)
         each = _TAPS * self.groups // self.neighbours  # displacements (y, x) of one neighbour
         guides = torch.cat([flow.flip(1).repeat(1, each, 1, 1) for flow in flows], dim=1)
-        precise = (
-            guides.dtype
-        )  # that of flows, at least float32: torchvision doesn't know bfloat16 on the CPU
+        precise = guides.dtype  # at least float32: torchvision lacks bfloat16 on the CPU
         aligned: Tensor = deform_conv2d(
             torch.cat(list(neighbours), dim=1).to(precise),
             self.reach * torch.tanh(offsets.to(precise)) + guides,
@@ -105,8 +103,8 @@ class ParallelWarping(nn.Module):
         return aligned.to(current.dtype)
 
 
-def _ended(frames: Tensor, more: int) -> Tensor:
-    """The clip with so many frames of zeros at its end."""
-    if not more:
+def _append_zeros(frames: Tensor, count: int) -> Tensor:
+    """The clip with ``count`` frames of zeros at its end."""
+    if not count:
         return frames
-    return torch.cat([frames, frames.new_zeros(len(frames), more, *frames.shape[2:])], dim=1)
+    return torch.cat([frames, frames.new_zeros(len(frames), count, *frames.shape[2:])], dim=1)

@@ -1,4 +1,4 @@
-"""Where tokens of a window are, to each other and in it.
+"""Relative and absolute positions of the tokens of a window.
 
 Source: relative bias as in Liu et al., "Video Swin Transformer", CVPR 2022; sine table as in Carion et al.,
 "End-to-End Object Detection with Transformers", ECCV 2020, with positions scaled to 2 pi.

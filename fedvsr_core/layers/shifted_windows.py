@@ -60,7 +60,8 @@ class WindowAttention(nn.Module):
 class ShiftedWindowBlock(nn.Module):
     """Window attention, then an MLP, each after a norm and around a shortcut.
 
-    Windows that stick out are filled with zeros, which take part like other tokens, as in the published code.
+    Clips are padded to multiples of the window with zeros, which take part like other tokens, as in the
+    published code.
 
     Args:
         width: Channels.

@@ -137,7 +137,7 @@ def rename_official(name: str) -> str:
 
 
 class _Level(nn.Module):
-    """From both images and the flow so far, (N, 8, H, W), to what the flow lacks, (N, 2, H, W)."""
+    """From both images and the flow so far, (N, 8, H, W), to the correction of the flow, (N, 2, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()

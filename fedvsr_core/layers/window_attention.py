@@ -18,9 +18,9 @@ _LOGITS = 2**22
 class WindowAttention(nn.Module):
     """Multi-head attention of the tokens of a window, with a learned bias for each displacement.
 
-    With `mutual`, the two frames of a window also attend to each other: what the second frame finds in the
-    first one stands at the first frame, and the other way round. That branch has a sine table instead of the
-    bias.
+    With `mutual`, the two frames of a window also attend to each other: what the second frame's queries get
+    from the first one is placed at the first frame's tokens, and vice versa. That branch has a sine table
+    instead of the bias.
 
     Args:
         width: Channels.
@@ -67,10 +67,10 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(2 * width if mutual else width, width)
         if mutual:
             self.qkv_mut = nn.Linear(width, 3 * width, bias=bias)
-        self._kept: tuple[object, Tensor] | None = None
+        self._cached_bias: tuple[object, Tensor] | None = None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Let the tokens of each window look at each other.
+        """Attend within each window.
 
         Args:
             x: Windows (B * windows, n, C), clip by clip.
@@ -86,10 +86,12 @@ class WindowAttention(nn.Module):
         pieces = []
         for number, piece in enumerate(x.split(windows)):
             start = 0 if mask is None else number * windows % len(mask)
-            pieces.append(self._looked(piece, bias, None if mask is None else mask[start : start + windows]))
+            pieces.append(
+                self._attend_and_project(piece, bias, None if mask is None else mask[start : start + windows])
+            )
         return torch.cat(pieces)
 
-    def _looked(self, x: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend_and_project(self, x: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
         attended = self._attend(self.qkv_self(x), bias, mask)
         if self.mutual:
             attended = torch.cat([self._mutual(x, mask), attended], dim=-1)
@@ -97,7 +99,7 @@ class WindowAttention(nn.Module):
         return y
 
     def _mutual(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Each frame's slots get what the other frame's queries find in it."""
+        """The tokens of each frame get what the other frame's queries attend to in it."""
         half = x.shape[1] // 2
         frames = x.reshape(-1, half, x.shape[2])  # (B * windows * 2, n / 2, C)
         qkv = self.qkv_mut(frames + self.position_bias)
@@ -130,16 +132,16 @@ class WindowAttention(nn.Module):
         return attended.reshape(groups, self.heads, tokens, -1).transpose(1, 2).flatten(2)
 
     def _bias(self, tokens: int) -> Tensor:
-        """The learned bias of each pair of tokens, (heads, n, n); kept while no gradient is needed."""
+        """The learned bias of each pair of tokens, (heads, n, n); cached while no gradient is needed."""
         table = self.relative_position_bias_table
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or table.is_inference():
-            return self._gathered(tokens)
+            return self._gather_bias(tokens)
         key = (tokens, table._version, table.data_ptr(), table.dtype, table.device)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = (key, self._gathered(tokens))
-        return self._kept[1]
+        if self._cached_bias is None or self._cached_bias[0] != key:
+            self._cached_bias = (key, self._gather_bias(tokens))
+        return self._cached_bias[1]
 
-    def _gathered(self, tokens: int) -> Tensor:
+    def _gather_bias(self, tokens: int) -> Tensor:
         # A window cut short in time has the first tokens of the whole one, and their displacements. The
         # published networks do the same where windows are cut short in space, and others would be right.
         index = self.relative_position_index[:tokens, :tokens]

@@ -43,7 +43,7 @@ def partition(x: Tensor, window: Size3) -> Tensor:
 
 
 def merge(tokens: Tensor, window: Size3, size: Size3) -> Tensor:
-    """Put windows together again: the inverse of `partition`.
+    """Merge windows into clips: the inverse of `partition`.
 
     Args:
         tokens: Windows (B * windows, n, C).
@@ -59,7 +59,7 @@ def merge(tokens: Tensor, window: Size3, size: Size3) -> Tensor:
 
 
 def shift_mask(size: Size3, window: Size3, shift: Size3, device: torch.device) -> Tensor:
-    """What keeps tokens apart that are neighbours only because the clip was rolled.
+    """Attention mask of shifted windows: separates tokens that are adjacent only because the clip was rolled.
 
     Args:
         size: Of the rolled clip.
@@ -68,7 +68,7 @@ def shift_mask(size: Size3, window: Size3, shift: Size3, device: torch.device) -
         device: Where to make it.
 
     Returns:
-        To add to the logits, (windows, n, n): 0 within a region of the clip, -100 between two.
+        A mask to add to the logits, (windows, n, n): 0 within a region of the clip, -100 between two.
     """
     region = torch.zeros((), dtype=torch.int32, device=device)
     for long, wide, by in zip(size, window, shift, strict=True):

@@ -1,6 +1,9 @@
 """The Charbonnier distance: an absolute difference that is smooth at zero."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from fedvsr_core.errors import ShapeError
@@ -18,7 +21,7 @@ class Charbonnier(nn.Module):
     Source: FedVSR (MMSys 2026), task loss.
     """
 
-    def __init__(self, *, eps: float = 1e-9) -> None:
+    def __init__(self, *, eps: Annotated[float, Field(gt=0)] = 1e-9) -> None:
         super().__init__()
         self.eps = eps
 

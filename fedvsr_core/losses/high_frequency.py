@@ -1,12 +1,18 @@
 """The high-frequency loss: Charbonnier on the detail bands of a 3D wavelet transform."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.losses.charbonnier import subtract
 from fedvsr_core.losses.detail_bands import HaarBands, WaveletBands
 from fedvsr_core.losses.haar_charbonnier import HaarCharbonnier
+
+Levels = Annotated[int, Field(ge=1, le=16)]
+"""How often the low band is split again."""
 
 
 class HighFrequencyLoss(nn.Module):
@@ -23,7 +29,7 @@ class HighFrequencyLoss(nn.Module):
     Args:
         wavelet: ``haar``, or another orthogonal or biorthogonal wavelet of PyWavelets with the extra
             ``wavelets``.
-        levels: At least 1; the paper's is 1.
+        levels: At least 1; the paper's is 1, and after 16 nothing is left of 65,536 pixels.
         eps: Smoothing, > 0; the paper's value. At equality the loss is its root, 3.2e-5.
 
     Raises:
@@ -33,7 +39,7 @@ class HighFrequencyLoss(nn.Module):
     Source: FedVSR (MMSys 2026), high-frequency loss.
     """
 
-    def __init__(self, wavelet: str = "haar", levels: int = 1, eps: float = 1e-9) -> None:
+    def __init__(self, wavelet: str = "haar", levels: Levels = 1, eps: float = 1e-9) -> None:
         super().__init__()
         if levels < 1 or not eps > 0:
             raise ConfigurationError(f"levels must be at least 1 and eps > 0, got {levels} and {eps}")

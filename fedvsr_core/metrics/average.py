@@ -54,7 +54,7 @@ class Mean:
 
 
 def summed(means: Iterable[Mean]) -> Mean:
-    """All of these as one."""
+    """The mean of all that these are means of."""
     return sum(means, Mean())
 
 
@@ -65,14 +65,14 @@ def dataset_means(clips: Iterable[Mapping[str, Scores]], averaging: str) -> dict
         clips: Values of each clip by metric.
         averaging: ``clips`` or ``frames``, as in `fedvsr_core.metrics.protocol.Protocol`.
     """
-    found: dict[str, Mean] = {}
+    means: dict[str, Mean] = {}
     for clip in clips:
         for name, values in clip.items():
             mean = Mean.of(values)
             if averaging == "clips":
                 mean = Mean.of([mean.value])
-            found[name] = found.get(name, Mean()) + mean
-    return found
+            means[name] = means.get(name, Mean()) + mean
+    return means
 
 
 def plain(means: Mapping[str, Mean]) -> dict[str, Any]:

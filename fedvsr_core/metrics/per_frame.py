@@ -44,12 +44,12 @@ def score_frames(
     """
     output, target = comparable(output, target, border=border)
 
-    def of_frame(one: Frames, other: Frames) -> float:
-        return metric(channels(one, channel), channels(other, channel))
+    def of_frame(frame: Frames, truth: Frames) -> float:
+        return metric(channels(frame, channel), channels(truth, channel))
 
     if output.ndim == 3:
         return of_frame(output, target)
-    return np.array([of_frame(one, other) for one, other in zip(output, target, strict=True)])
+    return np.array([of_frame(*pair) for pair in zip(output, target, strict=True)])
 
 
 def score_on_device(
@@ -79,8 +79,8 @@ def score_on_device(
     """
     output, target = comparable(output, target, border=border)
     scores = [
-        metric(tensor_channels(one, channel), tensor_channels(other, channel)).cpu().numpy()
-        for one, other in batches(output, target, device=device)
+        metric(tensor_channels(frames, channel), tensor_channels(truth, channel)).cpu().numpy()
+        for frames, truth in batches(output, target, device=device)
     ]
     return float(scores[0][0]) if output.ndim == 3 else np.concatenate(scores).astype(np.float64)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class LPIPS:
         weights: File of the backbone's weights, or None to look for it; see `fedvsr_core.metrics.backbones`.
         device: Where to compute; None: the CPU.
 
+    Attributes:
+        made_by: The versions that made the numbers.
+
     Raises:
         MissingToolError: If the package or the backbone's weights are missing.
         CheckpointError: If the file holds other weights than the known ones.
@@ -49,6 +53,7 @@ class LPIPS:
         package = _package()
         state = load_backbone(net, weights)
         self._net = net
+        self.made_by = f"lpips {version('lpips')}, version 0.1, {net}"
         self._device = device or torch.device("cpu")
         # The package makes a random backbone first: that must not move the state of anyone's random numbers.
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -77,13 +82,14 @@ class LPIPS:
         """
         if channel != "rgb":
             raise ShapeError(f"LPIPS is defined on rgb, got channel {channel!r}")
-        one, other = comparable(output, target, border=border)
-        if min(one.shape[-3:-1]) < _SMALLEST[self._net]:
+        frames, truth = comparable(output, target, border=border)
+        if min(frames.shape[-3:-1]) < _SMALLEST[self._net]:
             raise ShapeError(
                 f"LPIPS ({self._net}) needs at least {_SMALLEST[self._net]} pixels in height and width,"
-                f" got {one.shape[-2]}x{one.shape[-3]}"
+                f" got {frames.shape[-2]}x{frames.shape[-3]}"
             )
-        scores = np.concatenate([self._distance(*pair) for pair in batches(one, other, device=self._device)])
+        pairs = batches(frames, truth, device=self._device)
+        scores = np.concatenate([self._distance(*pair) for pair in pairs])
         return float(scores[0]) if output.ndim == 3 else scores
 
     @torch.inference_mode()

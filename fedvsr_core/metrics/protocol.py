@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from fedvsr_core.errors import ConfigurationError, DataError
-from fedvsr_core.metrics.names import METRICS, WARPING, check_names
+from fedvsr_core.metrics.names import METRICS, check_names, measured_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +57,11 @@ class Protocol:
 
     @property
     def reported(self) -> tuple[str, ...]:
-        """All values that come out: `metrics`, and the ground truth's warping error beside ``warping``."""
-        both = [name for one in self.metrics for name in (WARPING if one in WARPING else (one,))]
-        return tuple(dict.fromkeys(both))
+        """All values that come out: `metrics`, and those that are measured together with them."""
+        return tuple(dict.fromkeys(name for asked in self.metrics for name in measured_with(asked)))
 
     def extended(self, metrics: Sequence[str]) -> "Protocol":
-        """This protocol with further metrics beside its own, which don't change those."""
+        """This protocol with further metrics after its own, which don't change those."""
         return replace(self, metrics=tuple(dict.fromkeys([*self.metrics, *metrics])))
 
     def on(self, low: str) -> "Protocol":

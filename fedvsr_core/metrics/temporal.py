@@ -1,4 +1,4 @@
-"""How steady a video is in time, beside its ground truth: tOF, tLP, warping error."""
+"""How steady a video is in time, compared with its ground truth: tOF, tLP, warping error."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -109,7 +109,7 @@ def _middle(size: int) -> slice:
 def _pairs(metric: Callable[[Frames, Frames], object], output: Frames, target: Frames) -> Scores:
     _check(output, target)
     pairs = zip(pairwise(output), pairwise(target), strict=True)
-    return np.array([metric(np.stack(one), np.stack(other)) for one, other in pairs])
+    return np.array([metric(np.stack(frames), np.stack(truth)) for frames, truth in pairs])
 
 
 def _check(output: Frames, target: Frames) -> None:

@@ -69,8 +69,8 @@ def vmaf(output: Frames, target: Frames, fps: float = 25, *, model: str = "vmaf_
     if output.ndim != 4:
         raise ShapeError(f"VMAF compares clips (T, H, W, 3), got {output.shape}")
     with open_vmaf(fps, model=model) as scorer:
-        for one, other in zip(output, target, strict=True):
-            scorer.add(one, other)
+        for frame, truth in zip(output, target, strict=True):
+            scorer.add(frame, truth)
         return scorer.result()
 
 
@@ -126,16 +126,16 @@ class VmafScorer:
             self._fail()
         if self._process.wait() != 0:
             self._fail()
-        found = json.loads((self._folder / "vmaf.json").read_text())
-        scores = np.array([frame["metrics"]["vmaf"] for frame in found["frames"]])
+        report = json.loads((self._folder / "vmaf.json").read_text())
+        scores = np.array([frame["metrics"]["vmaf"] for frame in report["frames"]])
         if len(scores) != self._frames:
             raise MissingToolError(f"libvmaf scored {len(scores)} of {self._frames} frames; {_REMEDY}")
         return Vmaf(
             per_frame=scores,
-            mean=float(found["pooled_metrics"]["vmaf"]["mean"]),
-            harmonic_mean=float(found["pooled_metrics"]["vmaf"]["harmonic_mean"]),
+            mean=float(report["pooled_metrics"]["vmaf"]["mean"]),
+            harmonic_mean=float(report["pooled_metrics"]["vmaf"]["harmonic_mean"]),
             model=self._model,
-            libvmaf=str(found["version"]),
+            libvmaf=str(report["version"]),
             ffmpeg=ffmpeg_version(find_ffmpeg()),
         )
 

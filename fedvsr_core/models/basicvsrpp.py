@@ -112,7 +112,7 @@ class BasicVSRPlusPlus(VideoModel):
 
         Args:
             name: Of the branch.
-            visits: What is known of each frame: its spatial feature, then those of the branches before.
+            visits: Features of each frame: the spatial one, then those of the branches before.
             flows: ``flows[:, k]`` leads from the frame of visit k+1 back to that of visit k.
         """
         zeros = torch.zeros_like(visits[0][0], device=flows.device)

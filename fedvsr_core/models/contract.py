@@ -1,16 +1,25 @@
-"""What every video super-resolution network promises."""
+"""The interface of every video super-resolution network."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fedvsr_core.errors import ShapeError
+
+Layers = Annotated[int, Field(ge=1, le=1000)]
+"""A number of layers or blocks, in a network's constructor."""
+Side = Annotated[int, Field(ge=1, le=256)]
+"""A side of a window: frames, rows or columns."""
+
+Sharpness = Annotated[float, Field(gt=0, le=100)]
+"""A factor of the products in attention; beyond, they overflow, and NaN kills torchvision's convolutions."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,15 @@ class VideoModel(nn.Module):
 
     Attributes:
         scale: Upscaling factor of height and width.
-        channels: Of an input frame; networks that aren't blind to noise have a fourth, its level.
+        channels: Of an input frame; non-blind denoising networks have a fourth, the noise level.
         needs: Clip sizes that `restore` takes.
         unused_parameters: Names of parameters that the published architecture has but never uses. They get no
             gradient, and don't travel.
         constants: Names of floating-point buffers that never change. They don't travel.
-        late: Words; parameters whose name contains one of them are pretrained, and may start to learn later
-            than the others and with smaller steps (the setting ``flow``).
+        late: Parts of names; parameters whose name contains one of them are pretrained, and may start to
+            learn later than the others and with smaller steps (the setting ``flow``).
         weights_licence: Licence under which the authors publish weights for this network.
-        checkpointing: Whether `part` forgets activations and computes them again for the gradient.
+        checkpointing: Whether `part` recomputes activations in the backward pass.
     """
 
     scale: int = 4

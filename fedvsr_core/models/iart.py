@@ -20,10 +20,10 @@ from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.upsample import HIGH_WIDTH, bilinear_up, upsample, upsampling_layers
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.contract import Layers, Side, VideoModel
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
-_FRAMES = 3  # that a backbone sees
+_FRAMES = 3  # of a backbone's input
 _DROP_PATH = 0.1  # of the last block in training; rises from zero
 _UNUSED = ("conv_first", "conv_first_feat", "conv_before_upsample")  # of each backbone
 
@@ -41,7 +41,7 @@ class IART(VideoModel):
             the first.
         window_size: Frames, rows and columns of a window; (3, 8, 8) in the paper.
         in_channels: 3; other values are refused, as are those of the next arguments.
-        num_frames: Frames that a backbone sees: 3.
+        num_frames: Frames of a backbone's input: 3.
         patch_size: 1.
         is_low_res_input: True.
         img_size: Size of the training crops, as published configurations name it; changes nothing.
@@ -66,9 +66,9 @@ class IART(VideoModel):
         *,
         mid_channels: int,
         embed_dim: int,
-        depths: Sequence[int],
+        depths: Sequence[Layers],
         num_heads: Sequence[int],
-        window_size: Sequence[int],
+        window_size: Sequence[Side],
         in_channels: int = 3,
         num_frames: int = _FRAMES,
         patch_size: int = 1,
@@ -120,7 +120,7 @@ class IART(VideoModel):
         backward_flows, forward_flows = neighbour_flows(self.spynet, low)
         keep = Tensor.cpu if len(frames) > self.cpu_cache_length else Tensor.contiguous
         features = [keep(self.conv_first(frame)) for frame in frames]
-        for name in _BRANCHES:  # each goes on with what the one before has made
+        for name in _BRANCHES:  # each continues with the features of the one before
             turn = -1 if name.startswith("backward") else 1  # backward branches visit the last frame first
             flows = backward_flows.flip(1) if turn < 0 else forward_flows
             features = list(map(keep, self._propagate(name, features[::turn], flows)))[::turn]
@@ -164,7 +164,7 @@ class _Backbone(nn.Module):
         self.conv_first = nn.Conv2d(3, width, 3, padding=1)
         self.conv_first_feat = nn.Conv2d(HIGH_WIDTH, width, 3, padding=1)
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(width)})
-        rates = torch.linspace(0, _DROP_PATH, sum(depths)).split(list(depths))
+        rates = torch.linspace(0, _DROP_PATH, sum(depths), device="cpu").split(list(depths))
         self.layers = nn.ModuleList(
             _Group(width, heads, window, rate.tolist()) for heads, rate in zip(num_heads, rates, strict=True)
         )

@@ -1,10 +1,10 @@
 """A small bidirectional recurrent network that learns on a CPU in minutes.
 
-Two recurrences run over the clip, one from each end; each sees the detail of the frame, that of its
-neighbour on the side it comes from, and its own hidden state. What both know of a frame is turned into a
-residual over the bicubic upscaling, without optical flow. The design follows the recurrent residual networks
-of Isobe et al. ("Revisiting Temporal Modeling for Video Super-resolution", BMVC 2020), made bidirectional;
-weights and sizes are our own.
+Two recurrences run over the clip, one from each end; each gets the detail of the frame, that of the
+neighbouring frame before it, and its own hidden state. The states of both are turned into a residual over
+the bicubic upscaling, without optical flow. The design follows the recurrent residual networks of Isobe et
+al. ("Revisiting Temporal Modeling for Video Super-resolution", BMVC 2020), made bidirectional; weights and
+sizes are our own.
 """
 
 import torch
@@ -85,7 +85,7 @@ class _Recurrence(nn.Module):
 def _detail(images: Tensor) -> Tensor:
     """How each pixel differs from the mean of its 3 x 3 neighbourhood: what a residual depends on.
 
-    Fed with plain frames, whose brightness drowns their detail, the same network learns far more slowly.
+    Given plain frames, whose brightness dominates their detail, the same network learns far more slowly.
     """
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     return _DETAIL_GAIN * (images - F.avg_pool2d(padded, 3, stride=1))

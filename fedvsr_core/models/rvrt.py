@@ -1,7 +1,7 @@
 """RVRT, the Recurrent Video Restoration Transformer.
 
-Clips of two frames are visited from both ends, twice; what is known of the last clip is aligned to the next
-one by guided deformable attention.
+Clips of two frames are processed in both directions, twice; the features of the previous clip are aligned to
+the next one by guided deformable attention.
 
 Source: Liang et al., "Recurrent Video Restoration Transformer with Guided Deformable Attention", NeurIPS 2022
 (arXiv 2206.02146); written from a functional description, without the authors' code. Arguments, state-dict
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedvsr_core.components import Count
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.attention_group import AttentionGroup, ResidualGroup
 from fedvsr_core.layers.frame_conv import FrameConv, Upsampler, resized
@@ -22,11 +23,11 @@ from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.layers.window_attention import WindowAttention
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import SizeNeeds
+from fedvsr_core.models.contract import Layers, Sharpness, Side, SizeNeeds
 from fedvsr_core.models.transformer import VideoTransformer, checkpoint_blocks
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
-"""In the order in which they run; each sees what those before it know."""
+"""In the order in which they run; each also gets the features of those before it."""
 
 _CLIP = 2  # frames
 _HEAD = 64  # channels
@@ -54,13 +55,13 @@ class RVRT(VideoTransformer):
         qkv_bias: Whether queries, keys and values have a bias.
         qk_scale: Of the attention logits; None means 1 / sqrt(channels of a head).
         inputconv_groups: Groups of the first convolution of extraction, the four branches, reconstruction.
-        max_residue_magnitude: Largest learned displacement in pixels, beside the flow.
+        max_residue_magnitude: Largest learned displacement in pixels, which is added to the flow.
         deformable_groups: Groups of channels that share their displacements.
         attention_heads: Heads of the guided deformable attention.
         attention_window: Rows and columns of its samples in each frame.
         nonblind_denoising: Whether the input has another channel, the noise level / 255; not with upscaling.
-        cpu_cache_length: Clips with more frames wait in the CPU's memory between the branches.
-        use_checkpoint_attn: Whether attention is computed again for its gradient, instead of kept.
+        cpu_cache_length: Clips with more frames are kept in the CPU's memory between the branches.
+        use_checkpoint_attn: Whether attention is recomputed in the backward pass.
         use_checkpoint_ffn: The same of feed-forward parts.
 
     Raises:
@@ -75,19 +76,19 @@ class RVRT(VideoTransformer):
         upscale: int = 4,
         clip_size: int = 2,
         img_size: Size3 = (2, 64, 64),
-        window_size: Size3 = (2, 8, 8),
-        num_blocks: tuple[int, int, int] = (1, 2, 1),
-        depths: tuple[int, int, int] = (2, 2, 2),
+        window_size: tuple[Side, Side, Side] = (2, 8, 8),
+        num_blocks: tuple[Layers, Layers, Layers] = (1, 2, 1),
+        depths: tuple[Layers, Layers, Layers] = (2, 2, 2),
         embed_dims: tuple[int, int, int] = (144, 144, 144),
         num_heads: tuple[int, int, int] = (6, 6, 6),
         mlp_ratio: float = 2.0,
         qkv_bias: bool = True,
-        qk_scale: float | None = None,
+        qk_scale: Sharpness | None = None,
         inputconv_groups: Sequence[int] = (1, 1, 1, 1, 1, 1),
         max_residue_magnitude: float = 10.0,
-        deformable_groups: int = 12,
-        attention_heads: int = 12,
-        attention_window: tuple[int, int] = (3, 3),
+        deformable_groups: Count = 12,
+        attention_heads: Count = 12,
+        attention_window: tuple[Side, Side] = (3, 3),
         nonblind_denoising: bool = False,
         cpu_cache_length: int = 100,
         use_checkpoint_attn: bool = False,
@@ -188,7 +189,7 @@ class RVRT(VideoTransformer):
         return features
 
     def _propagate(self, name: str, known: dict[str, Clips], guides: list[list[Tensor]]) -> Clips:
-        """Visit all clips, backward from the last one, with the frames of each turned around.
+        """Visit all clips, backward from the last one, with the frames of each reversed.
 
         Args:
             name: Of the branch.
@@ -221,7 +222,7 @@ class RVRT(VideoTransformer):
         return aligned
 
     def _reconstruct(self, *features: Tensor) -> Tensor:
-        """From what all branches know of a clip to its frames at four times the size, (B, 2, 3, 4H, 4W)."""
+        """From all branches' features of a clip to its frames at four times the size, (B, 2, 3, 4H, 4W)."""
         x = self.conv_before_upsampler(self.reconstruction(torch.cat(features, dim=-1)))
         frames: Tensor = self.conv_last(self.upsampler(x))
         return frames.movedim(-1, 2)

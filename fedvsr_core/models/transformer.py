@@ -1,4 +1,4 @@
-"""What VRT and RVRT have in common: checkpointed attention layers, SpyNet, and the terms of their weights."""
+"""The common part of VRT and RVRT: checkpointed attention layers, SpyNet, and the terms of their weights."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ class VideoTransformer(VideoModel):
 
     @property
     def checkpointing(self) -> bool:
-        """Whether every attention and feed-forward part is computed again for its gradient."""
+        """Whether every attention and feed-forward part is recomputed in the backward pass."""
         return all(block.checkpoint_attention and block.checkpoint_mlp for block in self._attention_blocks())
 
     @checkpointing.setter
@@ -32,7 +32,7 @@ class VideoTransformer(VideoModel):
 
 
 def checkpoint_blocks(part: nn.Module, *, attention: bool, mlp: bool) -> None:
-    """Say which halves of attention layers are computed again for their gradient."""
+    """Set which halves of attention layers are recomputed in the backward pass."""
     for module in part.modules():
         if isinstance(module, AttentionBlock):
             module.checkpoint_attention, module.checkpoint_mlp = attention, mlp

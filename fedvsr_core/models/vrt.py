@@ -1,7 +1,7 @@
 """VRT, the Video Restoration Transformer.
 
 A U-shaped network over all frames at once: at each scale, frames attend to each other in pairs, then in
-windows, and neighbours are warped to every frame in parallel.
+windows, and neighbouring frames are warped to every frame in parallel.
 
 Source: Liang et al., "VRT: A Video Restoration Transformer", 2022 (arXiv 2201.12288); written from a
 functional description, without the authors' code. Arguments, state-dict keys and results are those of the
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedvsr_core.components import Count
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.layers.attention_group import AttentionGroup, ResidualGroup
 from fedvsr_core.layers.frame_conv import FrameConv, Upsampler, resized
@@ -23,7 +24,7 @@ from fedvsr_core.layers.parallel_warping import ParallelWarping
 from fedvsr_core.layers.spynet import FINEST, SpyNet
 from fedvsr_core.layers.warp import flow_warp, nearest_four
 from fedvsr_core.layers.windows import Size3
-from fedvsr_core.models.contract import SizeNeeds
+from fedvsr_core.models.contract import Layers, Sharpness, Side, SizeNeeds
 from fedvsr_core.models.transformer import VideoTransformer, checkpoint_blocks
 
 _STAGES = 7  # of the U; what follows reconstructs
@@ -48,7 +49,7 @@ class VRT(VideoTransformer):
         img_size: Frames, height, width. Only frames count, and only without flow: clips have so many.
         window_size: Frames, rows and columns of an attention window.
         depths: Attention layers.
-        indep_reconsts: Places in `depths` (from 7) of reconstruction modules that see single frames.
+        indep_reconsts: Indices in `depths` (from 7) of reconstruction modules that process single frames.
         embed_dims: Channels.
         num_heads: Attention heads.
         mul_attn_ratio: Share of a stage's layers in which frames attend to each other in pairs.
@@ -56,13 +57,13 @@ class VRT(VideoTransformer):
         qkv_bias: Whether queries, keys and values have a bias.
         qk_scale: Of the attention logits; None means 1 / sqrt(channels of a head).
         drop_path_rate: Largest probability, of the last layer, that a branch is dropped in training.
-        pa_frames: Neighbours that are warped to a frame, half from each side: 0, 2, 4 or 6; 0 means no flow
-            at all, to interpolate frames.
+        pa_frames: Neighbouring frames that are warped to a frame, half from each side: 0, 2, 4 or 6; 0 means
+            no flow at all, to interpolate frames.
         deformable_groups: Groups of channels that share offsets in warping.
         nonblind_denoising: Whether the input has another channel, the noise level / 255.
-        use_checkpoint_attn: Whether attention is computed again for its gradient, instead of kept.
+        use_checkpoint_attn: Whether attention is recomputed in the backward pass.
         use_checkpoint_ffn: The same of feed-forward parts.
-        no_checkpoint_attn_blocks: Places in `depths` that are excepted.
+        no_checkpoint_attn_blocks: Indices in `depths` that are excepted.
         no_checkpoint_ffn_blocks: The same of feed-forward parts.
 
     Raises:
@@ -78,18 +79,18 @@ class VRT(VideoTransformer):
         in_chans: int = 3,
         out_chans: int = 3,
         img_size: Size3 = (6, 64, 64),
-        window_size: Size3 = (6, 8, 8),
-        depths: Sequence[int] = (*[8] * 7, *[4] * 6),
+        window_size: tuple[Side, Side, Side] = (6, 8, 8),
+        depths: Sequence[Layers] = (*[8] * 7, *[4] * 6),
         indep_reconsts: Sequence[int] = (11, 12),
         embed_dims: Sequence[int] = (*[120] * 7, *[180] * 6),
         num_heads: Sequence[int] = (6,) * 13,
         mul_attn_ratio: float = 0.75,
         mlp_ratio: float = 2.0,
         qkv_bias: bool = True,
-        qk_scale: float | None = None,
+        qk_scale: Sharpness | None = None,
         drop_path_rate: float = 0.2,
         pa_frames: int = 2,
-        deformable_groups: int = 16,
+        deformable_groups: Count = 16,
         nonblind_denoising: bool = False,
         use_checkpoint_attn: bool = False,
         use_checkpoint_ffn: bool = False,
@@ -187,26 +188,26 @@ class VRT(VideoTransformer):
         towards, away = self._flows(images)
         warped = _neighbours(images, towards[0][0], away[0][0])
         noise = low[:, :, self.in_chans :]
-        features = self.conv_first(_last(torch.cat([images, warped, noise], dim=2)))
+        features = self.conv_first(_channels_last(torch.cat([images, warped, noise], dim=2)))
         features = features + self._body(features, towards, away)
         if self.scale == 1:
-            return _first(self.conv_last(features)) + images
+            return _channels_first(self.conv_last(features)) + images
         detail = self.part(self._upscale, features)
-        return _first(detail) + resized(images, self.scale)
+        return _channels_first(detail) + resized(images, self.scale)
 
     def _upscale(self, features: Tensor) -> Tensor:
         high: Tensor = self.conv_last(self.upsample(self.conv_before_upsample(features)))
         return high
 
     def _interpolate(self, low: Tensor) -> Tensor:
-        """New frames out of the neighbours of all of them, (B, out_chans / 3, 3, H, W)."""
+        """Interpolated frames, from all input frames together, (B, out_chans / 3, 3, H, W)."""
         if low.shape[1] != self.frames:
             raise ShapeError(
                 f"without flow, clips must have the {self.frames} frames of img_size, got {low.shape[1]}"
             )
         mean = low.mean(dim=(1, 3, 4), keepdim=True)
-        features = self.conv_first(_last(low - mean))
-        features = _first(features + self._body(features, [], [])).flatten(1, 2)  # (B, T * C, H, W)
+        features = self.conv_first(_channels_last(low - mean))
+        features = _channels_first(features + self._body(features, [], [])).flatten(1, 2)  # (B, T * C, H, W)
         fused = F.leaky_relu(self.linear_fuse(features), 0.2)
         frames: Tensor = self.conv_last(F.pad(fused, (3, 3, 3, 3), mode="reflect"))
         return frames.view(len(low), -1, 3, *low.shape[-2:]) + mean
@@ -293,10 +294,10 @@ class _Stage(nn.Module):
         x = x + self.linear2(self.residual_group2(x))
         if not later:
             return x
-        features = _first(x)
+        features = _channels_first(x)
         backward = self.pa_deform(features, later)
         forward = self.pa_deform(features.flip(1), [flow.flip(1) for flow in earlier]).flip(1)
-        y: Tensor = self.pa_fuse(torch.cat([x, _last(backward), _last(forward)], dim=-1))
+        y: Tensor = self.pa_fuse(torch.cat([x, _channels_last(backward), _channels_last(forward)], dim=-1))
         return y
 
     def resample(self, x: Tensor) -> Tensor:
@@ -330,7 +331,7 @@ def _check(
 
 
 def _neighbours(images: Tensor, towards: Tensor, away: Tensor) -> Tensor:
-    """The next and the previous frame as seen from each one, four pixels a position, (B, T, 8C, H, W)."""
+    """The next and the previous frame warped to each one, four pixels a position, (B, T, 8C, H, W)."""
     nothing = images.new_zeros(len(images), 1, 4 * images.shape[2], *images.shape[3:])
     after = nearest_four(images[:, 1:].flatten(0, 1), towards.flatten(0, 1)).unflatten(0, towards.shape[:2])
     before = nearest_four(images[:, :-1].flatten(0, 1), away.flatten(0, 1)).unflatten(0, away.shape[:2])
@@ -338,7 +339,7 @@ def _neighbours(images: Tensor, towards: Tensor, away: Tensor) -> Tensor:
 
 
 def _composed(first: Tensor, then: Tensor) -> Tensor:
-    """The flow along one flow, and from there along another; (B, T, 2, H, W)."""
+    """The composition of two flows: along one, and from there along the other; (B, T, 2, H, W)."""
     return first + flow_warp(then.flatten(0, 1), first.flatten(0, 1)).view(first.shape)
 
 
@@ -355,11 +356,11 @@ def _depth_to_space(x: Tensor) -> Tensor:
     return cut.permute(0, 1, 2, 5, 3, 4, 6).flatten(4, 5).flatten(2, 3)
 
 
-def _first(x: Tensor) -> Tensor:
+def _channels_first(x: Tensor) -> Tensor:
     """Channels first: (B, T, H, W, C) -> (B, T, C, H, W)."""
     return x.movedim(-1, 2)
 
 
-def _last(x: Tensor) -> Tensor:
+def _channels_last(x: Tensor) -> Tensor:
     """Channels last: (B, T, C, H, W) -> (B, T, H, W, C)."""
     return x.movedim(2, -1)

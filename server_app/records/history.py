@@ -11,7 +11,7 @@ from server_app.records.journal import Line
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one round's model on the held-out clips, beside those of bicubic interpolation.
+    """The scores of one round's model on the held-out clips, with those of bicubic interpolation.
 
     Attributes:
         round: Rounds of training before it.
@@ -62,12 +62,12 @@ def evaluations(lines: Sequence[Line], phase: str = "evaluate") -> list[Evaluati
         lines: The journal.
         phase: ``evaluate``, or ``evaluate-clients`` for those on the clients' own clips.
     """
-    found: dict[int, Evaluation] = {}
+    by_round: dict[int, Evaluation] = {}
     bicubic: Mapping[str, Any] = {}
     for line in lines:
         if line["phase"] == phase:
             bicubic = line.get("bicubic") or bicubic
-            found[line["round"]] = Evaluation(
+            by_round[line["round"]] = Evaluation(
                 line["round"],
                 _mean(line),
                 _clips(line),
@@ -75,7 +75,7 @@ def evaluations(lines: Sequence[Line], phase: str = "evaluate") -> list[Evaluati
                 _clips(bicubic),
                 line.get("protocol", {}),
             )
-    return [found[number] for number in sorted(found)]
+    return [by_round[number] for number in sorted(by_round)]
 
 
 def best_evaluation(lines: Sequence[Line]) -> Evaluation | None:
@@ -83,14 +83,19 @@ def best_evaluation(lines: Sequence[Line]) -> Evaluation | None:
 
     The last round may be scored on more frames than the others, so plain scores don't compare.
     """
-    sound = [one for one in evaluations(lines) if not math.isnan(one.merit)]
-    return max(sound, key=lambda one: one.merit, default=None)
+    scored = [evaluation for evaluation in evaluations(lines) if not math.isnan(evaluation.merit)]
+    return max(scored, key=lambda evaluation: evaluation.merit, default=None)
+
+
+def starts(lines: Sequence[Line]) -> list[Line]:
+    """The ``start`` lines: the first of the run itself, the others of attempts to continue it."""
+    return [line for line in lines if line["phase"] == "start"]
 
 
 def trainings(lines: Sequence[Line]) -> list[Line]:
     """The ``train`` lines by round."""
-    found = {line["round"]: line for line in lines if line["phase"] == "train"}
-    return [found[number] for number in sorted(found)]
+    by_round = {line["round"]: line for line in lines if line["phase"] == "train"}
+    return [by_round[number] for number in sorted(by_round)]
 
 
 def rounds_done(lines: Sequence[Line]) -> int:
@@ -104,6 +109,11 @@ def outcome(lines: Sequence[Line]) -> str | None:
     An end that comes before the last start is of an earlier attempt.
     """
     return str(lines[-1]["outcome"]) if lines and lines[-1]["phase"] == "end" else None
+
+
+def ends(lines: Sequence[Line]) -> int:
+    """How many attempts have come to an end, completed or not."""
+    return sum(line["phase"] == "end" for line in lines)
 
 
 def client_series(lines: Sequence[Line], what: str) -> dict[str, dict[int, float]]:
@@ -132,4 +142,4 @@ def _mean(scores: Mapping[str, Any]) -> dict[str, float]:
 
 def _clips(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     clips = scores.get("clips")
-    return {clip: _mean(one) for clip, one in clips.items()} if isinstance(clips, Mapping) else {}
+    return {clip: _mean(of_clip) for clip, of_clip in clips.items()} if isinstance(clips, Mapping) else {}

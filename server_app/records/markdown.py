@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """The lines of a table; bars and line breaks inside cells are made harmless."""
-    cells = [[" ".join(str(cell).replace("|", "\\|").split()) for cell in row] for row in rows]
-    return [f"| {' | '.join(row)} |" for row in [list(header), ["---"] * len(header), *cells]]
+    """The lines of a table; bars and line breaks in them are made harmless."""
+    texts = [[" ".join(str(value).replace("|", "\\|").split()) for value in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in [list(header), ["---"] * len(header), *texts]]
 
 
 def number(value: float | str | None, digits: int) -> str:
@@ -22,19 +22,19 @@ def signed(value: float) -> str:
 
 def ranges(numbers: Sequence[int]) -> str:
     """Ascending numbers in short, such as ``1-3, 7``."""
-    parts: list[list[int]] = []
-    for one in numbers:
-        if parts and one == parts[-1][-1] + 1:
-            parts[-1].append(one)
+    series: list[list[int]] = []
+    for value in numbers:
+        if series and value == series[-1][-1] + 1:
+            series[-1].append(value)
         else:
-            parts.append([one])
-    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+            series.append([value])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in series)
 
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them, such as ``4 min 20 s``."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes} min {left} s" if minutes else f"{left} s"

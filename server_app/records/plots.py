@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.metrics.names import METRICS
-from server_app.records.history import client_series, evaluations, trainings
+from server_app.records.history import Evaluation, client_series, evaluations, trainings
 from server_app.records.journal import Line
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#5D3A9B")
@@ -32,7 +32,7 @@ Values = Mapping[int, float]
 
 
 def plot_psnr(lines: Sequence[Line], path: Path) -> None:
-    """Draw the score against rounds: the mean beside bicubic above, the gain of each clip below.
+    """Draw the score against rounds: the mean and bicubic's above, the gain of each clip below.
 
     The score is the protocol's first metric, PSNR-Y unless another is asked for. Where clients have scored
     the model on clips of their own, the gain on those is drawn too. Metrics that were asked for besides
@@ -49,25 +49,21 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
     about = METRICS[metric]
     further = [name for name in scored[-1].mean if name != metric and not name.startswith(("psnr", "ssim"))]
     figure, (above, below, *others) = _figure(panels=2 + len(further))
-    _line(
-        above, {one.round: one.mean.get(metric, math.nan) for one in scored}, "federated model", STRONG, 2.2
-    )
-    _reference(above, {one.round: one.bicubic.get(metric, math.nan) for one in scored}, "bicubic")
+    _model_and_bicubic(above, scored, metric)
     protocol = scored[-1].protocol.get("name")
     by = f" (protocol {protocol})" if protocol else ""
     finish_axes(above, f"Held-out video, mean of the clips{by}", about.title)
-    clips = scored[-1].clips
-    _lines(below, {clip: {one.round: one.clip_gain(clip) for one in scored} for clip in clips}, "clips")
-    _line(below, {one.round: one.gain() for one in scored}, "mean of the clips", STRONG, 2.2)
-    if theirs := evaluations(lines, "evaluate-clients"):
-        _line(below, {one.round: one.gain() for one in theirs}, "clients' own clips", OWN, 1.0)
+    of_clips = {
+        clip: {scores.round: scores.clip_gain(clip) for scores in scored} for clip in scored[-1].clips
+    }
+    _lines(below, of_clips, "clips")
+    _line(below, _gains(scored), "mean of the clips", STRONG, 2.2)
+    if on_clients := evaluations(lines, "evaluate-clients"):
+        _line(below, _gains(on_clients), "clients' own clips", OWN, 1.0)
     _reference(below, {0: 0.0}, "bicubic")
     finish_axes(below, "Gain over bicubic", f"{about.label} gain{f' ({about.unit})' if about.unit else ''}")
     for axes, name in zip(others, further, strict=True):
-        _line(
-            axes, {one.round: one.mean.get(name, math.nan) for one in scored}, "federated model", STRONG, 2.2
-        )
-        _reference(axes, {one.round: one.bicubic.get(name, math.nan) for one in scored}, "bicubic")
+        _model_and_bicubic(axes, scored, name)
         finish_axes(axes, f"{METRICS[name].label}, mean of the clips", METRICS[name].title, legend=False)
     write_figure(figure, path)
 
@@ -126,6 +122,17 @@ def plot_weights(lines: Sequence[Line], path: Path) -> None:
         }
         figure = _heat_map(shares, list(takers))
     write_figure(figure, path)
+
+
+def _model_and_bicubic(axes: Axes, scored: Sequence[Evaluation], metric: str) -> None:
+    model = {scores.round: scores.mean.get(metric, math.nan) for scores in scored}
+    bicubic = {scores.round: scores.bicubic.get(metric, math.nan) for scores in scored}
+    _line(axes, model, "federated model", STRONG, 2.2)
+    _reference(axes, bicubic, "bicubic")
+
+
+def _gains(scored: Sequence[Evaluation]) -> Values:
+    return {scores.round: scores.gain() for scores in scored}
 
 
 def _heat_map(shares: Mapping[str, Sequence[float]], rounds: Sequence[int]) -> Figure:

@@ -41,13 +41,11 @@ def _local(lines: Sequence[Line], repeated: int) -> list[str]:
     asked: Counter[str] = Counter()
     promised: dict[str, tuple[float, float]] = {}
     for line in trainings(lines):
-        asked.update({one["client"] for one in (*line["clients"], *line["refused"])})
-        for one in line["clients"]:
-            if "epsilon" in one:
-                each = max(
-                    promised.get(one["client"], (0.0, 0.0)), (float(one["epsilon"]), float(one["delta"]))
-                )
-                promised[one["client"]] = each
+        asked.update({row["client"] for row in (*line["clients"], *line["refused"])})
+        for row in line["clients"]:
+            if "epsilon" in row:
+                client, promise = row["client"], (float(row["epsilon"]), float(row["delta"]))
+                promised[client] = max(promised.get(client, (0.0, 0.0)), promise)
     rows = []
     for client in sorted(promised, key=natural):
         (epsilon, delta), rounds = promised[client], asked[client] + repeated

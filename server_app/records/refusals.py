@@ -29,13 +29,13 @@ class Refused:
 
 def refusals(lines: Sequence[Line]) -> list[Refused]:
     """All refusals by client and code, clients in natural order."""
-    found: dict[tuple[str, str], Refused] = {}
+    by_key: dict[tuple[str, str], Refused] = {}
     for line in trainings(lines):
-        for one in line["refused"]:
-            key = (one["client"], one["code"])
-            rounds = found[key].rounds if key in found else ()
-            found[key] = Refused(*key, (*rounds, line["round"]), one["reason"])
-    return [found[key] for key in sorted(found, key=lambda key: (natural(key[0]), key[1]))]
+        for row in line["refused"]:
+            key = (row["client"], row["code"])
+            rounds = by_key[key].rounds if key in by_key else ()
+            by_key[key] = Refused(*key, (*rounds, line["round"]), row["reason"])
+    return [by_key[key] for key in sorted(by_key, key=lambda key: (natural(key[0]), key[1]))]
 
 
 def persistent_offenders(lines: Sequence[Line]) -> list[str]:
@@ -43,7 +43,7 @@ def persistent_offenders(lines: Sequence[Line]) -> list[str]:
     refused: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     for line in trainings(lines):
-        refused.update({one["client"] for one in line["refused"]})
-        accepted.update({one["client"] for one in line["clients"]})
-    found = [client for client, times in refused.items() if times >= max(PERSISTENT, accepted[client] + 1)]
-    return sorted(found, key=natural)
+        refused.update({row["client"] for row in line["refused"]})
+        accepted.update({row["client"] for row in line["clients"]})
+    clients = [name for name, times in refused.items() if times >= max(PERSISTENT, accepted[name] + 1)]
+    return sorted(clients, key=natural)

@@ -136,6 +136,11 @@ class RunDir:
         return is_locked(self.path)
 
 
+def run_dirs(root: Path) -> list[RunDir]:
+    """The runs of a folder that have a journal, the latest last; whatever else lies there is passed over."""
+    return [RunDir(path) for path in sorted(root.glob("*")) if RunDir(path).journal.is_file()]
+
+
 def _absolute(path: str) -> Path:
     full = Path(path).expanduser()
     if not full.is_absolute():

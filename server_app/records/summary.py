@@ -105,9 +105,9 @@ def _scores(lines: Sequence[Line]) -> list[str]:
     unit = f" ({metric.unit})" if metric.unit else ""
     shown = {"bicubic": None, f"best (round {best.round})": best, f"final (round {last.round})": last}
     rows = []
-    for label, one in shown.items():
-        scores = last.bicubic if one is None else one.mean
-        gain = "" if one is None else signed(one.gain())
+    for label, evaluation in shown.items():
+        scores = evaluation.mean if evaluation else last.bicubic
+        gain = signed(evaluation.gain()) if evaluation else ""
         rows.append((label, gain, *(_score(scores, name) for name in last.mean)))
     clips = [
         (
@@ -137,21 +137,21 @@ def _scores(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def _protocol(one: Evaluation) -> list[str]:
-    return ["", f"Protocol {Protocol(**one.protocol)}."] if one.protocol else []
+def _protocol(scored: Evaluation) -> list[str]:
+    return ["", f"Protocol {Protocol(**scored.protocol)}."] if scored.protocol else []
 
 
 def _clients_scores(lines: Sequence[Line]) -> list[str]:
-    found = evaluations(lines, "evaluate-clients")
-    if not found:
+    scored = evaluations(lines, "evaluate-clients")
+    if not scored:
         return []
-    last, line = found[-1], _last(lines, "evaluate-clients")
+    last, line = scored[-1], _last(lines, "evaluate-clients")
     rows = [
-        (one["client"], one["clips"], one["frames"], _score(one, last.headline), number(one["seconds"], 1))
-        for one in line["clients"]
+        (row["client"], row["clips"], row["frames"], _score(row, last.headline), number(row["seconds"], 1))
+        for row in line["clients"]
     ]
     about = METRICS[last.headline]
-    score, bicubic = (about.value(one.get(last.headline, math.nan)) for one in (last.mean, last.bicubic))
+    score, bicubic = (about.value(mean.get(last.headline, math.nan)) for mean in (last.mean, last.bicubic))
     return [
         "## Scores on the clients' own held-out video",
         "",
@@ -163,7 +163,7 @@ def _clients_scores(lines: Sequence[Line]) -> list[str]:
 
 
 def _rounds(lines: Sequence[Line]) -> list[str]:
-    scores = {one.round: one for one in evaluations(lines)}
+    scores = {scored.round: scored for scored in evaluations(lines)}
     trained = {line["round"]: line for line in trainings(lines)}
     numbers = sorted(scores.keys() | trained.keys())
     best = best_evaluation(lines)
@@ -202,10 +202,12 @@ def _row(scored: Evaluation | None, trained: Line) -> Iterator[str]:
 
 
 def _refused(lines: Sequence[Line]) -> list[str]:
-    found = refusals(lines)
-    if not found:
+    rows = [
+        (refused.client, refused.code, len(refused.rounds), ranges(refused.rounds), refused.reason)
+        for refused in refusals(lines)
+    ]
+    if not rows:
         return []
-    rows = [(one.client, one.code, len(one.rounds), ranges(one.rounds), one.reason) for one in found]
     offenders = persistent_offenders(lines)
     warning = [f"Refused in most rounds, look at these sites first: **{', '.join(offenders)}**.", ""]
     header = ["Client", "Code", "Times", "Rounds", "Last reason"]

@@ -1,236 +1,186 @@
-"""What every server half shares: messages out, sound updates in, one model back."""
+"""What makes our strategies work in anyone's ServerApp: Flower's side of them, with FedAvg's arguments."""
 
 import logging
 import math
-import time
-from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
-from fedvsr_core.errors import AggregationError, ShapeError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.views import view
-from server_app.aggregation.bounds import LIMIT, largest
-from server_app.strategies.resumable import ResumableStrategy
+from server_app.asking import Refusal, RefusedError
+from server_app.strategies.aggregator import Aggregator
+from server_app.updates import Measured, Update, floating, judge
 
+MOST_EXAMPLES = 2**30
 _log = logging.getLogger(__name__)
 
-_LOSSES = (2.0**-30, 2.0**30)
 
+class FlowerOptions(TypedDict, total=False):
+    """The arguments of Flower's FedAvg, with its defaults and meaning; for a ServerApp that calls ``start``.
 
-@dataclass(frozen=True)
-class Update:
-    """What one client returned.
-
-    Attributes:
-        node: Its node id.
-        arrays: Its floating-point arrays by name, read-only; names, shapes and dtypes are the global model's.
-        magnitudes: The largest magnitude in each array, below `LIMIT`.
-        numbers: What it reports: the finite scalars of its MetricRecord.
-        beside: Further arrays in the model's form, by the name of their record.
-    """
-
-    node: int
-    arrays: NamedArrays
-    magnitudes: Mapping[str, float]
-    numbers: Mapping[str, float]
-    beside: Mapping[str, NamedArrays] = field(default_factory=dict)
-
-    def loss(self) -> float:
-        """The mean training loss; beyond 1e-9 and 1e9 it counts as the nearest of these.
-
-        Raises:
-            AggregationError: If none is reported, or it isn't finite and > 0.
-        """
-        loss = self.numbers.get(keys.LOSS)
-        if loss is None or loss <= 0:
-            raise AggregationError(f"its '{keys.LOSS}' must be finite and > 0, got {loss}")
-        return min(max(loss, _LOSSES[0]), _LOSSES[1])
-
-
-@dataclass(frozen=True)
-class Combined:
-    """What a round makes of its updates.
+    Our own round loop needs none of them.
 
     Attributes:
-        arrays: Name and values of each floating-point array of the new model, made when asked for.
-        weights: What each node's update counted; they sum to one.
+        fraction_train: Share of the nodes that train in a round.
+        fraction_evaluate: Share of the nodes that evaluate; 0 for no evaluation.
+        min_train_nodes: Fewest nodes that train.
+        min_evaluate_nodes: Fewest nodes that evaluate.
+        min_available_nodes: Nodes to wait for.
+        weighted_by_key: Where a reply's MetricRecord has the number of examples.
+        arrayrecord_key: Name of the model's record.
+        configrecord_key: Name of the record of settings.
+        train_metrics_aggr_fn: Makes one MetricRecord of the replies' to training.
+        evaluate_metrics_aggr_fn: The same for evaluation.
     """
 
-    arrays: Iterable[tuple[str, np.ndarray]]
-    weights: Mapping[int, float]
+    fraction_train: float
+    fraction_evaluate: float
+    min_train_nodes: int
+    min_evaluate_nodes: int
+    min_available_nodes: int
+    weighted_by_key: str
+    arrayrecord_key: str
+    configrecord_key: str
+    train_metrics_aggr_fn: Callable[[list[RecordDict], str], MetricRecord]
+    evaluate_metrics_aggr_fn: Callable[[list[RecordDict], str], MetricRecord]
 
 
-class RoundStrategy(ResumableStrategy):
-    """A server half: subclasses say how updates combine.
+class StrategyOptions(FlowerOptions, total=False):
+    """What every strategy of ours takes, as `RoundStrategy`."""
 
-    It trains on every node that the grid shows; a grid that shows some of the nodes draws a cohort. Replies
-    that can't be used - errors, other arrays than the model's, values that aren't finite - are left out and
+    loss_key: str
+
+
+class RoundStrategy(Aggregator, FlowerFedAvg):
+    """A strategy of ours: subclasses say how updates combine; for Flower, it is one of its own.
+
+    Our round loop calls what `Aggregator` has. ``start`` of another ServerApp calls what Flower's strategies
+    have: nodes are sampled, evaluated and logged as by its FedAvg. Replies that can't be used - errors, other
+    arrays than the model's, values that aren't finite, no loss where the strategy needs it - are left out and
     logged. Integer and boolean arrays keep the global model's values.
+
+    Args:
+        loss_key: Where a reply's MetricRecord has the mean training loss, as in Flower's examples; the
+            ``loss`` of our own clients is found as well.
+        options: As `FlowerOptions`.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._global = ArrayRecord()
-        self._model: NamedArrays = {}  # the floating-point arrays of the same
+    def __init__(self, *, loss_key: str = "train_loss", **options: Unpack[FlowerOptions]) -> None:
+        FlowerFedAvg.__init__(self, **options)
+        Aggregator.__init__(self)
+        self.loss_key = loss_key
+        self._sent: NamedArrays = {}  # the floating-point arrays that this round's clients start from
+        self._model = ArrayRecord()  # the model, for what doesn't change
 
-    @abstractmethod
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
-        """Make one model of the updates.
-
-        Args:
-            server_round: From 1.
-            updates: Sound updates as they arrive; a strategy lets go of them as soon as it can.
-
-        Returns:
-            The new model, or None if no update could be used.
-        """
+    def outgoing(self, server_round: int, model: ArrayRecord, clients: int) -> dict[str, ArrayRecord]:
+        """The model, which updates are then compared with."""
+        self._sent = floating(model)
+        return super().outgoing(server_round, model, clients)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """A message to every node that the grid shows, by ascending id; waits until there is one."""
-        self._global, self._model = arrays, _floating(arrays)
-        while not (nodes := sorted(grid.get_node_ids())):
-            _log.info("round %d waits for a node", server_round)
-            time.sleep(1)
-        # A new record each round: messages that wait in a simulation share theirs with whoever made them.
-        config = ConfigRecord({**config, keys.SERVER_ROUND: server_round})
-        content = RecordDict({keys.ARRAYS: arrays, keys.CONFIG: config})
-        return [Message(content, dst_node_id=node, message_type=MessageType.TRAIN) for node in nodes]
+        """Flower's messages to a sample of the nodes, with what the strategy sends."""
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        self._model = arrays
+        outgoing = self.outgoing(server_round, arrays, len(messages))
+        records = {self.arrayrecord_key: outgoing.pop(keys.ARRAYS), **outgoing}
+        for message in messages:
+            for name, record in records.items():
+                message.content[name] = record
+        return messages
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Combine the replies, and average the numbers they report; (None, None) if none can be used."""
+        """Combine the replies, and their numbers; (None, None) if none can be used."""
         self.diagnostics = {}
-        reported: dict[int, Mapping[str, float]] = {}
-        combined = self.combine(server_round, self._updates(replies, reported))
+        told: dict[int, RecordDict] = {}
+        combined = self.combine(server_round, self._updates(replies, told))
         if combined is None:
             _log.warning("round %d has no reply that can be used; the model stays as it was", server_round)
             return None, None
         self.diagnostics["weights"] = dict(sorted(combined.weights.items()))
-        return self._pack(combined.arrays), _average(reported, combined.weights)
+        new = ArrayRecord(dict(self._model))  # integer arrays stay; the order, too
+        for name, values in combined.arrays:
+            new[name] = Array(np.asarray(values, dtype=self._sent[name].dtype))
+        return new, self.train_metrics_aggr_fn([told[node] for node in sorted(told)], self.weighted_by_key)
 
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """No messages: the server scores the model on its own clips."""
-        return []
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Nothing: no one was asked."""
-        return None
-
-    def summary(self) -> None:
-        """Log the strategy's name."""
-        _log.info("strategy: %s", type(self).__name__)
-
-    def leave_out(self, node: int, reason: object) -> None:
-        """Log that a node's reply isn't used."""
-        _log.warning("left out the reply of node %d: %s", node, reason)
-
-    def _updates(
-        self, replies: Iterable[Message], reported: dict[int, Mapping[str, float]]
-    ) -> Iterator[Update]:
+    def _updates(self, replies: Iterable[Message], told: dict[int, RecordDict]) -> Iterator[Update]:
+        seen: set[int] = set()
         for reply in replies:
             node = reply.metadata.src_node_id
             try:
-                if node in reported:
-                    raise AggregationError("it has already replied")
-                update = self._read(reply)
-            except (AggregationError, ShapeError) as error:
-                self.leave_out(node, error)
+                if node in seen:
+                    raise RefusedError("duplicate", "its node has already replied")
+                update, metrics = self._read(reply)
+            except RefusedError as error:
+                Refusal("unknown", node, error.code, str(error)).log("aggregate_train")
                 continue
             finally:
                 del reply  # the next one may be as large
-            reported[node] = update.numbers
+            seen.add(node)
+            if 0 < update.examples < MOST_EXAMPLES:
+                told[node] = RecordDict({keys.METRICS: metrics})
             yield update
             del update
 
-    def _read(self, reply: Message) -> Update:
+    def _read(self, reply: Message) -> tuple[Update, MetricRecord]:
         if not reply.has_content():
-            raise AggregationError(f"it failed: {reply.error if reply.has_error() else 'no content'}")
+            raise RefusedError("error", f"it failed: {reply.error if reply.has_error() else 'no content'}")
         records = records_of(reply.content, ArrayRecord)
-        arrays = _the_one(records, keys.ARRAYS, "ArrayRecord")
-        metrics = _the_one(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord")
-        received = _floating(arrays)
-        model = self._model if len(self._global) else received  # some aggregate without having configured
-        magnitudes = _magnitudes(received, model)
-        beside = {name: _floating(record) for name, record in records.items() if name in self.beside}
-        for further in beside.values():
-            _magnitudes(further, model)
-        if not len(self._global):
-            self._global, self._model = arrays, received
-        return Update(
-            reply.metadata.src_node_id,
-            {name: received[name] for name in model},
-            magnitudes,
-            _finite(metrics),
-            {which: {name: further[name] for name in model} for which, further in beside.items()},
+        arrays = _only(records, self.arrayrecord_key, "ArrayRecord")
+        numbers = _finite(_only(records_of(reply.content, MetricRecord), keys.METRICS, "MetricRecord"))
+        loss = numbers.get(self.loss_key, numbers.get(keys.LOSS, math.nan))
+        examples = numbers.get(self.weighted_by_key, math.nan)
+        if self.needs_loss and not loss > 0:
+            raise RefusedError(
+                "loss", f"its '{self.loss_key}' or '{keys.LOSS}' must be finite and > 0, got {loss}"
+            )
+        if self.needs_examples and not 0 < examples < MOST_EXAMPLES:
+            raise RefusedError(
+                "examples",
+                f"its '{self.weighted_by_key}' must be > 0 and below {MOST_EXAMPLES}, got {examples}",
+            )
+        if not self._sent:  # some aggregate without having configured
+            self._sent, self._model = floating(arrays), arrays
+        if absent := [name for name in self.extra if name not in records]:
+            raise RefusedError("names", f"it must carry '{absent[0]}'")
+        update = Update(
+            client=str(reply.metadata.src_node_id),
+            node=reply.metadata.src_node_id,
+            model=self._judge(arrays),
+            examples=examples,
+            loss=loss,
+            extra={name: self._judge(records[name]) for name in self.extra},
         )
+        return update, MetricRecord(dict(numbers))
 
-    def _pack(self, arrays: Iterable[tuple[str, np.ndarray]]) -> ArrayRecord:
-        new = ArrayRecord()
-        for name, array in self._global.items():  # integer arrays stay; the order, too
-            new[name] = array
-        for name, values in arrays:
-            new[name] = Array(np.asarray(values, dtype=self._model[name].dtype))
-        return new
+    def _judge(self, arrays: ArrayRecord) -> Measured:
+        floats = {name: array for name, array in arrays.items() if array.dtype.startswith("float")}
+        return judge(ArrayRecord(floats), self._sent)
 
 
-def _the_one(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: ANN401
-    """The record of that name, or the only one: other ServerApps and clients may call theirs otherwise."""
+def _only(records: Mapping[str, Any], name: str, kind: str) -> Any:  # noqa: ANN401
+    """The record of that name, or the only one: other clients may call theirs otherwise."""
     if name in records:
         return records[name]
     if len(records) != 1:
-        raise AggregationError(f"a reply must carry one {kind}, got {len(records)}")
+        raise RefusedError("names", f"a reply must carry one {kind}, got {len(records)}")
     return next(iter(records.values()))
 
 
-def _magnitudes(received: NamedArrays, model: NamedArrays) -> dict[str, float]:
-    """The largest magnitude in each array, if all are in the model's form and can be used."""
-    if set(received) != set(model):
-        raise AggregationError(
-            f"its arrays must be the model's, but {sorted(set(received) ^ set(model))[:3]} differ"
-        )
-    for name, like in model.items():
-        array = received[name]
-        if array.shape != like.shape or array.dtype != like.dtype:
-            raise AggregationError(
-                f"'{name}' must be {like.dtype} of shape {like.shape}, got {array.dtype} {array.shape}"
-            )
-    magnitudes = {name: largest(array) for name, array in received.items()}
-    if wrong := [name for name in model if not magnitudes[name] < LIMIT]:
-        raise AggregationError(f"'{wrong[0]}' must hold finite values below {LIMIT:.0f}, and doesn't")
-    return magnitudes
-
-
-def _floating(arrays: ArrayRecord) -> NamedArrays:
-    return {name: view(array) for name, array in arrays.items() if array.dtype.startswith("float")}
-
-
 def _finite(metrics: MetricRecord) -> dict[str, float]:
-    largest = float(np.finfo(np.float64).max)
+    """The numbers of which a mean has a meaning."""
+    most = float(np.finfo(np.float64).max)
     return {
         name: float(value)
         for name, value in metrics.items()
-        if isinstance(value, int | float) and -largest <= value <= largest
+        if isinstance(value, int | float) and -most <= value <= most
     }
-
-
-def _average(reported: Mapping[int, Mapping[str, float]], weights: Mapping[int, float]) -> MetricRecord:
-    names = sorted({name for node in weights for name in reported[node]} - {keys.NUM_EXAMPLES})
-    average = MetricRecord()
-    for name in names:
-        told = [(weights[node], reported[node][name]) for node in weights if name in reported[node]]
-        if (total := math.fsum(weight for weight, _ in told)) > 0:
-            average[name] = math.fsum(weight / total * value for weight, value in told)
-    return average

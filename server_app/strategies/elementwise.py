@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from server_app.strategies.base import Combined, RoundStrategy, Update
+from server_app.strategies.aggregator import Combined
+from server_app.strategies.base import RoundStrategy
+from server_app.updates import Update
 
 
 class Elementwise(RoundStrategy):
@@ -26,15 +28,15 @@ class Elementwise(RoundStrategy):
 
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """Collect all updates."""
-        found = list(updates)
-        if not found:
+        kept = list(updates)
+        if not kept:
             return None
-        arrays = ((name, self._one(name, found)) for name in found[0].arrays)
-        return Combined(arrays, {update.node: 1 / len(found) for update in found})
+        arrays = ((name, self._combine_array(name, kept)) for name in kept[0].arrays)
+        return Combined(arrays, {update.client: 1 / len(kept) for update in kept})
 
-    def _one(self, name: str, found: list[Update]) -> np.ndarray:
-        values = np.stack([update.arrays[name] for update in found]).astype(np.float64)
-        return self.element(values, self._model[name].astype(np.float64))
+    def _combine_array(self, name: str, updates: list[Update]) -> np.ndarray:
+        values = np.stack([update.arrays[name] for update in updates]).astype(np.float64)
+        return self.element(values, self._sent[name].astype(np.float64))
 
 
 class FedMedian(Elementwise):

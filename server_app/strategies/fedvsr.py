@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from typing import Unpack
 
 from fedvsr_core.aggregation.weights import loss_aware
 from fedvsr_core.errors import AggregationError
 from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
-from server_app.strategies.base import Combined, RoundStrategy, Update
+from server_app.strategies.aggregator import Combined
+from server_app.strategies.base import RoundStrategy, StrategyOptions
+from server_app.updates import Update
 
 _USUAL_POWER = 16.0  # of a loss of 0.06 in the first round
 
@@ -23,6 +26,7 @@ class FedVSR(RoundStrategy):
         num_rounds: Rounds of the whole run, T. The loss counts less from round to round, and not in the last.
         threshold: Hellinger distance below which all clients count the same, in [0, 1); the paper's is 0.05.
         guard: Largest weight in units of the uniform one, >= 1, or None for the paper's formula.
+        options: As `StrategyOptions`.
 
     Raises:
         AggregationError: If an argument is out of its range.
@@ -31,11 +35,18 @@ class FedVSR(RoundStrategy):
     left out of the round.
     """
 
-    weighs_by_loss = True
+    needs_loss = True
     most_clients = MOST_TERMS
 
-    def __init__(self, *, num_rounds: int, threshold: float = 0.05, guard: float | None = 1.5) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *,
+        num_rounds: int,
+        threshold: float = 0.05,
+        guard: float | None = 1.5,
+        **options: Unpack[StrategyOptions],
+    ) -> None:
+        super().__init__(**options)
         if num_rounds < 1:
             raise AggregationError(f"num_rounds must be at least 1, got {num_rounds}")
         loss_aware([1.0], progress=1.0, threshold=threshold, guard=guard)  # refuses what is out of range
@@ -49,28 +60,23 @@ class FedVSR(RoundStrategy):
         progress = min(server_round / self.num_rounds, 1.0)
         sums = self._sums
         sums.clear()
-        losses: dict[int, float] = {}
+        losses: dict[str, float] = {}
         powers: list[float] = []
         for update in updates:
-            try:
-                loss = update.loss()
-            except AggregationError as error:
-                self.leave_out(update.node, error)
-                continue
-            losses[update.node] = loss
-            powers.append(loss ** (progress - 1))
-            sums.add(update.arrays, (1.0, powers[-1]), update.magnitudes)
+            losses[update.client] = update.bounded_loss
+            powers.append(update.bounded_loss ** (progress - 1))
+            sums.add(update.arrays, (1.0, powers[-1]), update.model.magnitudes)
             del update
         if not losses:
             return None
-        nodes = list(losses)
+        clients = list(losses)
         decided = loss_aware(
             list(losses.values()), progress=progress, threshold=self.threshold, guard=self.guard
         )
         self.diagnostics["hellinger"] = decided.hellinger
         self.diagnostics["mixing"] = decided.mixing
-        self.diagnostics["guarded"] = sorted(str(nodes[position]) for position in decided.guarded)
-        plain, by_power = (1 - decided.mixing) / len(nodes), decided.mixing / math.fsum(powers)
+        self.diagnostics["guarded"] = sorted(clients[position] for position in decided.guarded)
+        plain, by_power = (1 - decided.mixing) / len(clients), decided.mixing / math.fsum(powers)
         return Combined(
-            sums.combine((plain, by_power)), dict(zip(nodes, decided.weights.tolist(), strict=True))
+            sums.combine((plain, by_power)), dict(zip(clients, decided.weights.tolist(), strict=True))
         )

@@ -1,7 +1,7 @@
 """Loss-aware aggregation that doesn't adapt: each client counts in proportion to one over its loss."""
 
-from server_app.strategies.base import Update
 from server_app.strategies.weighted_mean import WeightedMean
+from server_app.updates import Update
 
 
 class InverseLoss(WeightedMean):
@@ -11,8 +11,8 @@ class InverseLoss(WeightedMean):
     """
 
     usual_factor = 16.0
-    weighs_by_loss = True
+    needs_loss = True
 
     def factor(self, update: Update) -> float:
         """One over the loss."""
-        return 1 / update.loss()
+        return 1 / update.bounded_loss

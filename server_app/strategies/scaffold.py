@@ -1,17 +1,18 @@
 """SCAFFOLD's server: the mean of the models, and a control variate that follows the mean of the gradients."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Unpack
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message
-from flwr.serverapp import Grid
+from flwr.app import ArrayRecord
 
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, completed
-from server_app.aggregation.bounds import largest
 from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
-from server_app.strategies.base import Combined, RoundStrategy, Update
+from server_app.strategies.aggregator import Combined
+from server_app.strategies.base import RoundStrategy, StrategyOptions
+from server_app.updates import Update
 
 
 class Scaffold(RoundStrategy):
@@ -23,7 +24,8 @@ class Scaffold(RoundStrategy):
 
     Args:
         step_size: Of the server, eta_g, > 0; 1 makes the model the mean of what clients return.
-        num_clients: N; None for the most that took part in the run so far, or that the grid showed.
+        num_clients: N; None for the most that took part in the run so far.
+        options: As `StrategyOptions`.
 
     Raises:
         AggregationError: If an argument is out of its range.
@@ -31,11 +33,13 @@ class Scaffold(RoundStrategy):
     Source: SCAFFOLD (Karimireddy et al., ICML 2020), algorithm 1 and equation 5.
     """
 
-    beside = (keys.VARIATES,)
+    extra = (keys.VARIATES,)
     most_clients = MOST_TERMS
 
-    def __init__(self, *, step_size: float, num_clients: int | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self, *, step_size: float, num_clients: int | None = None, **options: Unpack[StrategyOptions]
+    ) -> None:
+        super().__init__(**options)
         if step_size <= 0:
             raise AggregationError(f"step_size must be > 0, got {step_size}")
         if num_clients is not None and num_clients < 1:
@@ -55,43 +59,36 @@ class Scaffold(RoundStrategy):
         super().prepare(clients=clients, cohort=cohort)
         self._grow(clients)
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """The same message to all, with the variate."""
-        messages = list(super().configure_train(server_round, arrays, config, grid))
-        self._grow(len(messages))
+    def outgoing(self, server_round: int, model: ArrayRecord, clients: int) -> dict[str, ArrayRecord]:
+        """The model and the variate."""
+        records = super().outgoing(server_round, model, clients)
+        self._grow(clients)
         self._variate = {
-            name: self._variate.get(name, np.zeros_like(like)) for name, like in self._model.items()
+            name: self._variate.get(name, np.zeros_like(like)) for name, like in self._sent.items()
         }
-        variate = completed(self._variate, arrays)
-        for message in messages:
-            message.content[keys.VARIATES] = variate
-        return messages
+        return {**records, keys.VARIATES: completed(self._variate, model)}
 
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """The mean of the models, eta_g of the way; the variate moves along."""
         self._models.clear()
         self._changes.clear()
-        nodes: list[int] = []
+        clients: list[str] = []
         for update in updates:
-            if (change := update.beside.get(keys.VARIATES)) is None:
-                self.leave_out(update.node, AggregationError(f"it must carry '{keys.VARIATES}'"))
-                continue
-            nodes.append(update.node)
-            self._models.add(update.arrays, (1.0,), update.magnitudes)
-            self._changes.add(change, (1.0,), {name: largest(array) for name, array in change.items()})
+            clients.append(update.client)
+            change = update.extra[keys.VARIATES]
+            self._models.add(update.arrays, (1.0,), update.model.magnitudes)
+            self._changes.add(change.arrays, (1.0,), change.magnitudes)
             del update, change
-        if not nodes:
+        if not clients:
             return None
-        self._grow(len(nodes))
-        of = max(self.num_clients or 0, len(nodes))
+        self._grow(len(clients))
+        of = max(self.num_clients or 0, len(clients))
         moves = self._changes.combine((1 / of,))  # |S| / N times their mean
         self._variate = self._variate | {
             name: np.asarray(self._variate[name] + move) if name in self._variate else move
             for name, move in moves
         }
-        return Combined(self._moved(1 / len(nodes)), dict.fromkeys(nodes, 1 / len(nodes)))
+        return Combined(self._moved(1 / len(clients)), dict.fromkeys(clients, 1 / len(clients)))
 
     def state(self) -> dict[str, np.ndarray]:
         """The variate, and N."""
@@ -117,5 +114,5 @@ class Scaffold(RoundStrategy):
 
     def _moved(self, share: float) -> Iterator[tuple[str, np.ndarray]]:
         for name, mean in self._models.combine((share,)):
-            before = self._model[name]
+            before = self._sent[name]
             yield name, mean if self.step_size == 1 else before + self.step_size * (mean - before)

@@ -2,10 +2,12 @@
 
 import logging
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import Strategy
@@ -13,47 +15,87 @@ from flwr.serverapp.strategy import Strategy
 from fedvsr_core.errors import AggregationError, ConfigurationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, record_from_arrays, to_arrays
-from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.training_report import TrainingReport
 from server_app.aggregation.bounds import LIMIT, largest
 from server_app.strategies.adaptive_clipping import AdaptiveClipping
-from server_app.strategies.resumable import ResumableStrategy
+from server_app.strategies.aggregator import Aggregator, Combined
 from server_app.strategies.uniform import Uniform
+from server_app.updates import Update
 
 _log = logging.getLogger(__name__)
 
-_FIXED = (flower.DifferentialPrivacyServerSideFixedClipping,)
-_ADAPTIVE = (AdaptiveClipping,)
-_BY_DISTANCE = (flower.MultiKrum, flower.Bulyan)
-_REFUSED: Mapping[type[Strategy], str] = {
-    flower.FedProx: "its clients must add the proximal term; take strategy=fedprox",
-    flower.FedXgbBagging: "it combines trees, not networks",
-    flower.FedXgbCyclic: "it combines trees, not networks",
-    flower.DifferentialPrivacyServerSideAdaptiveClipping: (
-        "its clipping norm moves away from the quantile; take"
-        f" {AdaptiveClipping.__module__}.{AdaptiveClipping.__name__}"
-    ),
-    flower.DifferentialPrivacyClientSideFixedClipping: "clients don't clip; take the server-side one",
-    flower.DifferentialPrivacyClientSideAdaptiveClipping: "clients don't clip; take the server-side one",
-}
-_MOMENTS = ("m_t", "v_t", "momentum_vector")
 _CLIPPING = "clipping_norm"
 _FURTHEST_LOSS = 100.0
 """Losses further from the median of a round, by this factor, count as that far."""
 
 
-def adapted(strategy: Strategy) -> ResumableStrategy:
+@dataclass(frozen=True)
+class Facts:
+    """What the round loop must know of a class of Flower's.
+
+    Attributes:
+        refused: Why it can't be used here; empty if it can.
+        fewest: The fewest updates that it can do its work with.
+        moments: The attributes that must survive a resume, each an array for each array of the model.
+        by_distance: Whether it measures distances between models, and takes a plain mean of those it selects.
+        needs_loss: Whether it weighs by losses.
+        private: Whether it clips and adds noise, for the mean of equal weights that it wraps.
+    """
+
+    refused: str = ""
+    fewest: Callable[[Any], int] = lambda strategy: 1
+    moments: tuple[str, ...] = ()
+    by_distance: bool = False
+    needs_loss: bool = False
+    private: bool = False
+
+
+_NO_TREES = Facts(refused="it combines trees, not networks")
+_NO_CLIENT_CLIPPING = Facts(refused="clients don't clip; take the server-side one")
+_KRUM = Facts(
+    fewest=lambda krum: max(2 * krum.num_malicious_nodes + 3, krum.num_nodes_to_select), by_distance=True
+)
+FACTS: Mapping[type[Strategy], Facts] = {
+    flower.FedAvgM: Facts(moments=("momentum_vector",)),
+    flower.FedAdam: Facts(moments=("m_t", "v_t")),
+    flower.FedAdagrad: Facts(moments=("m_t", "v_t")),
+    flower.FedYogi: Facts(moments=("m_t", "v_t")),
+    flower.QFedAvg: Facts(needs_loss=True),
+    flower.FedTrimmedAvg: Facts(fewest=lambda trimmed: _trimming(trimmed.beta)),
+    flower.MultiKrum: _KRUM,
+    flower.Krum: _KRUM,
+    flower.Bulyan: Facts(fewest=lambda bulyan: 4 * bulyan.num_malicious_nodes + 3, by_distance=True),
+    flower.DifferentialPrivacyServerSideFixedClipping: Facts(private=True),
+    AdaptiveClipping: Facts(private=True),
+    flower.DifferentialPrivacyServerSideAdaptiveClipping: Facts(
+        refused="its clipping norm moves away from the quantile; take"
+        f" {AdaptiveClipping.__module__}.{AdaptiveClipping.__name__}"
+    ),
+    flower.DifferentialPrivacyClientSideFixedClipping: _NO_CLIENT_CLIPPING,
+    flower.DifferentialPrivacyClientSideAdaptiveClipping: _NO_CLIENT_CLIPPING,
+    flower.FedProx: Facts(refused="its clients must add the proximal term; take strategy=fedprox"),
+    flower.FedXgbBagging: _NO_TREES,
+    flower.FedXgbCyclic: _NO_TREES,
+}
+"""By class; a subclass is as the nearest class that is here, and others need nothing."""
+
+
+def facts(strategy: Strategy) -> Facts:
+    """What is known of a strategy."""
+    return next((FACTS[kind] for kind in type(strategy).__mro__ if kind in FACTS), Facts())
+
+
+def adapted(strategy: Strategy | Aggregator) -> Aggregator:
     """A strategy as the round loop needs it: ours as it is, one of Flower's in an adapter."""
-    return strategy if isinstance(strategy, ResumableStrategy) else Stock(strategy)
+    return strategy if isinstance(strategy, Aggregator) else Stock(strategy)
 
 
-class Stock(ResumableStrategy):
+class Stock(Aggregator):
     """Runs a strategy of ``flwr.serverapp.strategy``, or a wrapper for central privacy around another.
 
-    Flower's code does the arithmetic. Around it: all of the cohort is asked; replies come in the order of the
-    clients' names, and their arrays in that of the model, so that the same run gives the same bits; the new
-    model has the dtypes of the old one; the noise of differential privacy is that for the replies that count,
-    not for those that were expected; and the moments of server optimisers and adaptive clipping norms
+    Flower's code does the arithmetic. Around it: all of the cohort takes part; updates come in the order of
+    the clients' names, and their arrays in that of the model, so that the same run gives the same bits; the
+    new model has the dtypes of the old one; the noise of differential privacy is that for the updates that
+    count, not for those that were expected; and the moments of server optimisers and adaptive clipping norms
     survive a resume. Strategies that measure distances get float64 differences from the global model, whose
     squares don't cancel, and equal weights, since theirs is a plain mean of what they select; q-FedAvg gets
     losses near the round's median, since a tiny one would stop the model.
@@ -75,8 +117,10 @@ class Stock(ResumableStrategy):
         self._loaded: dict[str, np.ndarray] | None = None
         for layer in self._layers():
             _check(layer)
-        self.weighs_by_loss = any(isinstance(layer, flower.QFedAvg) for layer in self._layers())
-        self.clips = isinstance(strategy, (*_FIXED, *_ADAPTIVE))
+            if isinstance(layer, flower.FedAvg):
+                layer.min_train_nodes = layer.min_available_nodes = 1  # Flower waits for them without end
+        self.needs_loss = any(facts(layer).needs_loss for layer in self._layers())
+        self.clips = facts(strategy).private
 
     def prepare(self, *, clients: int, cohort: int) -> None:
         """Refuse a cohort that is too small for what the strategy promises.
@@ -85,44 +129,39 @@ class Stock(ResumableStrategy):
             ConfigurationError: If it is.
         """
         for layer in self._layers():
-            if isinstance(layer, ResumableStrategy):
+            if isinstance(layer, Aggregator):
                 layer.prepare(clients=clients, cohort=cohort)
-            name, needed = type(layer).__name__, _fewest(layer)
+            name, needed = type(layer).__name__, facts(layer).fewest(layer)
             if cohort < needed:
                 raise ConfigurationError(
                     f"{name} needs at least {needed} clients in a round with these arguments, got {cohort};"
                     " start more clients, raise cohort.clients_per_round, or change strategy.server"
                 )
-            if isinstance(layer, (*_FIXED, *_ADAPTIVE)) and layer.num_sampled_clients != cohort:
+        for layer in self._private_layers():
+            if layer.num_sampled_clients != cohort:
                 raise ConfigurationError(
-                    f"{name} is told of {layer.num_sampled_clients} clients in a round, but {cohort} take"
-                    f" part; set strategy.server.num_sampled_clients={cohort}"
+                    f"{type(layer).__name__} is told of {layer.num_sampled_clients} clients in a round, but"
+                    f" {cohort} take part; set strategy.server.num_sampled_clients={cohort}"
                 )
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Flower's messages, by ascending node."""
-        if self._model and set(self._model) != set(arrays):  # a frozen part begins to learn
+    def outgoing(self, server_round: int, model: ArrayRecord, clients: int) -> dict[str, ArrayRecord]:
+        """What Flower sends to every client."""
+        if self._model and set(self._model) != set(model):  # a frozen part begins to learn
             self._loaded = self.state()
-        self._model = to_arrays(arrays)
+        self._model = to_arrays(model)
         if self._loaded is not None:
             self._take(self._loaded)
             self._loaded = None
-        messages = self._strategy.configure_train(server_round, arrays, config, grid)
-        return sorted(messages, key=lambda message: message.metadata.dst_node_id)
+        nodes = cast(Grid, _Nodes(clients))
+        messages = self._strategy.configure_train(server_round, model, ConfigRecord(), nodes)
+        content = next(iter(messages)).content
+        return {name: record for name, record in content.items() if isinstance(record, ArrayRecord)}
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Flower's aggregation; (None, None) if there are too few replies for what the strategy promises.
-
-        Raises:
-            AggregationError: If values of the new model are too large to be a network's.
-        """
+    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
+        """Flower's aggregation; None if there are too few updates for what the strategy promises."""
         self.diagnostics = {}
-        ordered = sorted(replies, key=lambda reply: TrainingReport.unpack(reply.content).client)
-        if len(ordered) < (needed := max(map(_fewest, self._layers()))):
+        ordered = sorted(updates, key=lambda update: update.client)
+        if len(ordered) < (needed := max(facts(layer).fewest(layer) for layer in self._layers())):
             _log.warning(
                 "round %d: %s needs at least %d sound replies, got %d; the model stays as it was",
                 server_round,
@@ -130,59 +169,47 @@ class Stock(ResumableStrategy):
                 needed,
                 len(ordered),
             )
-            return None, None
-        by_distance = isinstance(self._strategy, _BY_DISTANCE)
-        for reply in ordered:
-            arrays = records_of(reply.content, ArrayRecord)[keys.ARRAYS]
-            reply.content[keys.ARRAYS] = (
-                self._differences(arrays)
-                if by_distance
-                else ArrayRecord({name: arrays[name] for name in self._model})
+            return None
+        by_distance = facts(self._strategy).by_distance
+        losses = _near_the_median([update.loss for update in ordered]) if self.needs_loss else []
+        replies = [
+            _message(
+                update,
+                self._difference(update.arrays) if by_distance else update.record(),
+                examples=1 if by_distance else update.examples,
+                loss=losses[number] if losses else update.loss,
             )
-            if by_distance:
-                records_of(reply.content, MetricRecord)[keys.METRICS][keys.NUM_EXAMPLES] = 1
-        if isinstance(self._strategy, flower.QFedAvg):
-            _bring_losses_near(ordered)
+            for number, update in enumerate(ordered)
+        ]
+        for layer in self._private_layers():
+            layer.num_sampled_clients = len(ordered)
+            self.diagnostics["clipping-norm"] = float(layer.clipping_norm)
+            whole = layer.whole_noise if isinstance(layer, AdaptiveClipping) else layer.noise_multiplier
+            self.diagnostics["noise-multiplier"] = float(whole)
+        new, _ = self._strategy.aggregate_train(server_round, replies)
+        if new is None:
+            return None
+        by_node: dict[str, float] = {}
         for layer in self._layers():
-            if isinstance(layer, (*_FIXED, *_ADAPTIVE)):
-                layer.num_sampled_clients = len(ordered)
-                self.diagnostics["clipping-norm"] = float(layer.clipping_norm)
-                whole = layer.whole_noise if isinstance(layer, _ADAPTIVE) else layer.noise_multiplier
-                self.diagnostics["noise-multiplier"] = float(whole)
-        updated, metrics = self._strategy.aggregate_train(server_round, ordered)
-        if updated is None:
-            return None, None
-        for layer in self._layers():
-            self.diagnostics |= layer.diagnostics if isinstance(layer, ResumableStrategy) else {}
-        return self._repaired(updated, added=by_distance), metrics
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """No messages: the round loop evaluates."""
-        return []
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Nothing: no one was asked."""
-        return None
-
-    def summary(self) -> None:
-        """As the strategy says."""
-        self._strategy.summary()
+            if isinstance(layer, Aggregator):
+                by_node = layer.diagnostics["weights"]
+        names = {str(update.node): update.client for update in ordered}
+        weights = {names[node]: weight for node, weight in by_node.items()}
+        return Combined(self._repaired(new, added=by_distance), weights)
 
     def state(self) -> dict[str, np.ndarray]:
         """Moments and clipping norms."""
         if self._loaded is not None:
             return dict(self._loaded)
-        found: dict[str, np.ndarray] = {}
+        kept: dict[str, np.ndarray] = {}
         for layer in self._layers():
-            for moment in _MOMENTS:
-                values = getattr(layer, moment, None) or {}
+            for moment in facts(layer).moments:
+                values = getattr(layer, moment) or {}
                 named = values if isinstance(values, dict) else dict(zip(self._model, values, strict=True))
-                found |= {f"{moment}/{name}": np.asarray(array) for name, array in named.items()}
-            if isinstance(layer, _ADAPTIVE):
-                found[_CLIPPING] = np.asarray(float(layer.clipping_norm))
-        return found
+                kept |= {f"{moment}/{name}": np.asarray(array) for name, array in named.items()}
+            if isinstance(layer, AdaptiveClipping):
+                kept[_CLIPPING] = np.asarray(float(layer.clipping_norm))
+        return kept
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Take back what `state` gave, when the next round begins.
@@ -191,7 +218,8 @@ class Stock(ResumableStrategy):
             AggregationError: If the strategy keeps nothing of the kind.
         """
         kinds = {name.partition("/")[0] for name in state}
-        known = {kind for layer in self._layers() for kind in (*_MOMENTS, _CLIPPING) if hasattr(layer, kind)}
+        known = {moment for layer in self._layers() for moment in facts(layer).moments}
+        known |= {_CLIPPING for layer in self._layers() if isinstance(layer, AdaptiveClipping)}
         if not kinds <= known:
             raise AggregationError(
                 f"{type(self._strategy).__name__} keeps {sorted(known) or 'no state'}, got {sorted(kinds)};"
@@ -201,18 +229,17 @@ class Stock(ResumableStrategy):
 
     def _take(self, state: Mapping[str, np.ndarray]) -> None:
         for layer in self._layers():
-            for moment in _MOMENTS:
-                if hasattr(layer, moment):
-                    known = any(key.startswith(f"{moment}/") for key in state)
-                    named = {
-                        name: state.get(f"{moment}/{name}", np.zeros_like(like))
-                        for name, like in (self._model if known else {}).items()
-                    }
-                    as_list = moment == "momentum_vector"
-                    setattr(layer, moment, (list(named.values()) if as_list else named) or None)
+            for moment in facts(layer).moments:
+                known = any(key.startswith(f"{moment}/") for key in state)
+                named = {
+                    name: state.get(f"{moment}/{name}", np.zeros_like(like))
+                    for name, like in (self._model if known else {}).items()
+                }
+                as_list = moment == "momentum_vector"
+                setattr(layer, moment, (list(named.values()) if as_list else named) or None)
             if isinstance(layer, flower.FedAvgM):
                 layer.current_arrays = None  # it then takes the model that the round starts with
-            if isinstance(layer, _ADAPTIVE) and _CLIPPING in state:
+            if isinstance(layer, AdaptiveClipping) and _CLIPPING in state:
                 layer.clipping_norm = float(state[_CLIPPING])
 
     def _layers(self) -> Iterator[Strategy]:
@@ -222,18 +249,18 @@ class Stock(ResumableStrategy):
             yield layer
             layer = getattr(layer, "strategy", None)
 
-    def _differences(self, arrays: ArrayRecord) -> ArrayRecord:
+    def _private_layers(self) -> Iterator[Any]:
+        return (layer for layer in self._layers() if facts(layer).private)
+
+    def _difference(self, arrays: NamedArrays) -> ArrayRecord:
         return record_from_arrays(
-            {
-                name: np.subtract(arrays[name].numpy(), like, dtype=np.float64)
-                for name, like in self._model.items()
-            }
+            {name: np.subtract(arrays[name], like, dtype=np.float64) for name, like in self._model.items()}
         )
 
-    def _repaired(self, updated: ArrayRecord, *, added: bool) -> ArrayRecord:
+    def _repaired(self, new: ArrayRecord, *, added: bool) -> Iterable[tuple[str, np.ndarray]]:
         """The new model in the form of the old one; ``added`` to it, if it came as a difference."""
         arrays = {
-            name: np.asarray(updated[name].numpy() + (like if added else 0), like.dtype).reshape(like.shape)
+            name: np.asarray(new[name].numpy() + (like if added else 0), like.dtype).reshape(like.shape)
             for name, like in self._model.items()
         }
         if bad := [
@@ -243,13 +270,35 @@ class Stock(ResumableStrategy):
                 f"{type(self._strategy).__name__} makes '{bad[0]}' larger than {LIMIT:.0f}; take a smaller"
                 " step size or less noise"
             )
-        return record_from_arrays(arrays)
+        return arrays.items()
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """All of a grid that a strategy of Flower's looks at: as many nodes as take part."""
+
+    count: int
+
+    def get_node_ids(self) -> list[int]:
+        return list(range(1, self.count + 1))
+
+
+def _message(update: Update, arrays: ArrayRecord, *, examples: float, loss: float) -> Message:
+    """An update as Flower's strategies read it."""
+    metrics = MetricRecord({keys.NUM_EXAMPLES: int(examples), keys.LOSS: loss})
+    asked = Message(RecordDict(), dst_node_id=update.node, message_type=MessageType.TRAIN)
+    return Message(RecordDict({keys.ARRAYS: arrays, keys.METRICS: metrics}), reply_to=asked)
 
 
 def _check(layer: Strategy) -> None:
-    name = type(layer).__name__
-    if type(layer) in _REFUSED:
-        raise ConfigurationError(f"Flower's {name} can't be used here: {_REFUSED[type(layer)]}")
+    """See whether a strategy can do here what it promises.
+
+    Raises:
+        ConfigurationError: If not.
+    """
+    name, known = type(layer).__name__, facts(layer)
+    if known.refused:
+        raise ConfigurationError(f"Flower's {name} can't be used here: {known.refused}")
     if isinstance(layer, flower.FedAvg):
         if layer.fraction_train != 1:
             raise ConfigurationError(
@@ -260,33 +309,23 @@ def _check(layer: Strategy) -> None:
             raise ConfigurationError(
                 f"{name}.weighted_by_key must be '{keys.NUM_EXAMPLES}', got '{layer.weighted_by_key}'"
             )
-        layer.min_train_nodes = layer.min_available_nodes = 1  # Flower waits for them without end
     if isinstance(layer, flower.QFedAvg) and layer.train_loss_key != keys.LOSS:
         raise ConfigurationError(
             f"{name}.train_loss_key must be '{keys.LOSS}', which clients report, got '{layer.train_loss_key}'"
         )
-    if isinstance(layer, (*_FIXED, *_ADAPTIVE)) and not isinstance(layer.strategy, Uniform):
+    if known.private and not isinstance(layer.strategy, Uniform):  # type: ignore[attr-defined]
         raise ConfigurationError(
             f"{name} must wrap a mean of equal weights, for which its noise is made, got"
-            f" {type(layer.strategy).__name__}; set strategy.server.strategy._target_="
+            f" {type(layer.strategy).__name__}; set strategy.server.strategy._target_="  # type: ignore[attr-defined]
             f"{Uniform.__module__}.{Uniform.__name__}"
         )
 
 
-def _bring_losses_near(replies: Sequence[Message]) -> None:
-    losses = [TrainingReport.unpack(reply.content).loss for reply in replies]
+def _near_the_median(losses: Sequence[float]) -> list[float]:
     median = statistics.median(losses)
-    for reply, loss in zip(replies, losses, strict=True):
-        near = min(max(loss, median / _FURTHEST_LOSS), median * _FURTHEST_LOSS)
-        records_of(reply.content, MetricRecord)[keys.METRICS][keys.LOSS] = near
+    return [min(max(loss, median / _FURTHEST_LOSS), median * _FURTHEST_LOSS) for loss in losses]
 
 
-def _fewest(layer: Strategy) -> int:
-    """The fewest replies that a strategy can do its work with."""
-    if isinstance(layer, flower.Bulyan):
-        return 4 * layer.num_malicious_nodes + 3
-    if isinstance(layer, flower.MultiKrum):
-        return max(2 * layer.num_malicious_nodes + 3, layer.num_nodes_to_select)
-    if isinstance(layer, flower.FedTrimmedAvg) and layer.beta > 0:
-        return next(count for count in range(1, 10**6) if int(layer.beta * count) >= 1)
-    return 1
+def _trimming(beta: float) -> int:
+    """The fewest updates of which a share ``beta`` at either end is at least one."""
+    return next(count for count in range(1, 10**6) if int(beta * count) >= 1) if beta > 0 else 1

@@ -1,7 +1,7 @@
 """The plain mean: all clients count the same."""
 
-from server_app.strategies.base import Update
 from server_app.strategies.weighted_mean import WeightedMean
+from server_app.updates import Update
 
 
 class Uniform(WeightedMean):

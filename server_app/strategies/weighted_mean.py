@@ -3,10 +3,12 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import Unpack
 
-from fedvsr_core.errors import AggregationError
 from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
-from server_app.strategies.base import Combined, RoundStrategy, Update
+from server_app.strategies.aggregator import Combined
+from server_app.strategies.base import RoundStrategy, StrategyOptions
+from server_app.updates import Update
 
 
 class WeightedMean(RoundStrategy):
@@ -19,34 +21,26 @@ class WeightedMean(RoundStrategy):
     most_clients = MOST_TERMS
     usual_factor: float = 1.0
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Unpack[StrategyOptions]) -> None:
+        super().__init__(**options)
         self._sums = RunningSums((self.usual_factor,))
 
     @abstractmethod
     def factor(self, update: Update) -> float:
-        """What the update counts, before all are made to sum to one; finite, > 0 and below 2^30.
-
-        Raises:
-            AggregationError: If its report doesn't say; it is left out then.
-        """
+        """What the update counts, before all are made to sum to one; finite, > 0 and below 2^30."""
 
     def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """The mean of the updates."""
         sums = self._sums
         sums.clear()
-        factors: dict[int, float] = {}
+        factors: dict[str, float] = {}
         for update in updates:
-            try:
-                factors[update.node] = self.factor(update)
-            except AggregationError as error:
-                self.leave_out(update.node, error)
-                continue
-            sums.add(update.arrays, (factors[update.node],), update.magnitudes)
+            factors[update.client] = self.factor(update)
+            sums.add(update.arrays, (factors[update.client],), update.model.magnitudes)
             del update
         if not factors:
             return None
         total = math.fsum(factors.values())
         return Combined(
-            sums.combine((1 / total,)), {node: factor / total for node, factor in factors.items()}
+            sums.combine((1 / total,)), {client: factor / total for client, factor in factors.items()}
         )

@@ -4,12 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import cv2
 import pytest
 
-from fedvsr_core.data.synthetic import Synthetic
-from tests.deploy.hosts import Network, missing
 from tests.deploy.recipe import steps
+from tests.network import Network, missing
+from tests.videos import write_video, write_videos
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("client_app", "conf", "fedvsr_core", "server_app")
@@ -23,7 +22,7 @@ SAYS = {  # what tells that a process is ready
 }
 
 
-class Federation:
+class Installation:
     """What the recipe has made, and all that it said on the way."""
 
     def __init__(self, network):
@@ -60,15 +59,6 @@ def _tiny(script):
     )
 
 
-def write_video(path, frames, seed):
-    """A small video of moving shapes."""
-    made = Synthetic(scale=4, clips=1, held_out_clips=0, frames=frames, height=16, width=20, seed=seed)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (80, 64))
-    for frame in made.train()[0].clip().high:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    writer.release()
-
-
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """A server, two sites and a stranger, as the recipe finds them: with the app and with videos."""
@@ -77,7 +67,7 @@ def network(tmp_path_factory):
     root = tmp_path_factory.mktemp("network").resolve()
     made = Network(root, ("server", "north", "south", "stranger"), {"server": ("fedvsr.example.org",)})
     try:
-        source = made["server"].root / "srv" / "source"
+        source = made["server"].srv / "source"
         for name in PACKAGES:
             shutil.copytree(
                 REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "local")
@@ -85,19 +75,16 @@ def network(tmp_path_factory):
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(REPOSITORY / name, source)
         for name, lengths in FRAMES.items():
-            videos = made[name].root / "srv" / "videos"
-            videos.mkdir()
-            for number, frames in enumerate(lengths):
-                write_video(videos / f"{number}.avi", frames, seed=10 * len(name) + number)
-        write_video(made["server"].root / "srv" / "in.mp4", 3, seed=1)
+            write_videos(made[name].srv / "videos", lengths, seed=len(name))
+        write_video(made["server"].srv / "in.mp4", 3, seed=1)
         yield made
     finally:
         made.close()
 
 
 @pytest.fixture(scope="module")
-def federation(network):
+def installation(network):
     """After the last line of the recipe."""
-    made = Federation(network)
+    made = Installation(network)
     made.follow()
     return made

@@ -12,8 +12,8 @@ WINDOW = 5
 
 
 @pytest.fixture(scope="module")
-def run_dir(federation):
-    (found,) = (federation.server.root / "srv/fedvsr/runs").iterdir()
+def run_dir(installation):
+    (found,) = (installation.server.srv / "fedvsr/runs").iterdir()
     return found
 
 
@@ -31,7 +31,7 @@ def test_both_sites_train_on_their_own_videos(run_dir):
         assert line["refused"] == []
 
 
-def test_the_checkpoint_upscales_a_video(federation):
-    video = cv2.VideoCapture(str(federation.server.root / "srv/out.mp4"))
+def test_the_checkpoint_upscales_a_video(installation):
+    video = cv2.VideoCapture(str(installation.server.srv / "out.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3
     assert (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (320, 256)

@@ -41,9 +41,9 @@ END
 
 
 @pytest.fixture(scope="module")
-def stranger(federation):
+def stranger(installation):
     """A machine with all that a site has but a registered key: the worst that can come from outside."""
-    host = federation.network["stranger"]
+    host = installation.network["stranger"]
     host.run(
         "scp server:/srv/fedvsr/ca.crt /srv/ca.crt; scp server:/srv/fedvsr/superexec.secret /srv/secret;"
         " mkdir videos; scp server:/srv/in.mp4 videos/in.mp4"
@@ -58,22 +58,22 @@ def site(host, name, ca="/srv/ca.crt", server="fedvsr.example.org:9092"):
     )
 
 
-def test_a_key_that_is_not_registered(federation, stranger):
+def test_a_key_that_is_not_registered(installation, stranger):
     code, said = stranger.run("fedvsr deploy start /srv/north", check=False)
     assert code == 1
     assert "[code: 2004] Failed to activate SuperNode" in said
-    assert "No SuperNode found with the given public key" in federation.server.said("superlink")
+    assert "No SuperNode found with the given public key" in installation.server.said("superlink")
 
 
-def test_no_key(federation, stranger):
+def test_no_key(installation, stranger):
     start = "flower-supernode --superlink fedvsr.example.org:9092 --root-certificates /srv/ca.crt"
     code, said = stranger.run(start, check=False)
     assert code == 1
     assert "[code: 2001] SuperNode authentication is enabled" in said
-    assert "ApiError:2001" in federation.server.said("superlink")
+    assert "ApiError:2001" in installation.server.said("superlink")
 
 
-def test_a_server_of_another_authority(federation, stranger):
+def test_a_server_of_another_authority(installation, stranger):
     stranger.run("fedvsr deploy server /srv/other --host fedvsr.example.org")
     site(stranger, "misled", ca="/srv/other/ca.crt")
     code, said = stranger.run("fedvsr deploy start /srv/misled", check=False)
@@ -81,19 +81,19 @@ def test_a_server_of_another_authority(federation, stranger):
     assert "certificate verify failed" in said.lower().replace("_", " ")
 
 
-def test_no_encryption(federation, stranger):
+def test_no_encryption(installation, stranger):
     code, said = stranger.run("fedvsr deploy start /srv/north --insecure", check=False, timeout=60)
     assert code != 0
     assert "WARNING: no encryption and no authentication" in said
     assert "400 Bad Request" in said
 
 
-def test_an_expired_certificate(federation, stranger, monkeypatch):
+def test_an_expired_certificate(installation, stranger, monkeypatch):
     monkeypatch.setattr(certificates, "_EARLIER", timedelta(days=10))
     monkeypatch.setattr(certificates, "SERVER_DAYS", -1)
-    server = Server.of(federation.server.root / "srv/fedvsr")
-    expired = federation.server.root / "srv/expired"
-    federation.server.run(
+    server = Server.of(installation.server.srv / "fedvsr")
+    expired = installation.server.srv / "expired"
+    installation.server.run(
         "cp -r fedvsr expired; sed -i 's|/srv/fedvsr|/srv/expired|; s|9092|9192|' expired/nginx.conf"
     )
     certificates.issue(
@@ -102,20 +102,20 @@ def test_an_expired_certificate(federation, stranger, monkeypatch):
         authority=(server.authority_key, server.authority),
         hosts=server.hosts,
     )
-    federation.server.start("fedvsr deploy start /srv/expired proxy", "expired")
-    federation.server.wait_for("starting", "expired")
+    installation.server.start("fedvsr deploy start /srv/expired proxy", "expired")
+    installation.server.wait_for("starting", "expired")
     site(stranger, "late", server="fedvsr.example.org:9192")
     code, said = stranger.run("fedvsr deploy start /srv/late", check=False)
     assert code == 1
     assert "certificate has expired" in said
 
 
-def test_the_other_apis_through_the_proxy(federation, stranger):
+def test_the_other_apis_through_the_proxy(installation, stranger):
     asked = "; ".join(
         f"{ASK} --data x 'https://fedvsr.example.org:9092{path}'; echo ' {path}'" for path in CLOSED
     )
     assert stranger.run(asked)[1].splitlines() == [f"403 {path}" for path in CLOSED]
-    said = federation.server.said("proxy")
+    said = installation.server.said("proxy")
     for path in ("/v1/control/list-runs", "/v1/runtime/acquire-task"):
         assert (
             f'access forbidden by rule, client: {stranger.address}, server: , request: "POST {path}' in said
@@ -132,20 +132,20 @@ def test_the_superlink_itself_is_out_of_reach(stranger):
     assert stranger.run(f"{ASK} --insecure https://server:9093/health", check=False) == (7, "000")
 
 
-def test_commands_from_outside(federation, stranger):
+def test_commands_from_outside(installation, stranger):
     commands = (
         "flwr ls federation",
         "flwr supernode register /srv/north/north.pub federation",
         "fedvsr run /srv/source federation",
     )
-    shutil.copytree(federation.server.root / "srv/source", stranger.root / "srv/source")
+    shutil.copytree(installation.server.srv / "source", stranger.srv / "source")
     for command in commands:
         code, said = stranger.run(CONNECTION + command, check=False)
         assert code == 1, command
         assert "403 Forbidden" in said.replace("\n", " "), f"{command}: {said}"
 
 
-def test_a_foreign_superexec(federation, stranger):
+def test_a_foreign_superexec(installation, stranger):
     start = "flower-superexec --runtime-api-address {} --root-certificates {}"
     secret = " --superexec-auth-secret-file /srv/secret"  # even with the secret
     start_there = start.format("fedvsr.example.org:9092", "/srv/ca.crt") + secret
@@ -153,10 +153,10 @@ def test_a_foreign_superexec(federation, stranger):
     assert code == 1
     assert "403 Forbidden" in said
     # On the server itself, without the secret.
-    federation.server.run(start.format("127.0.0.1:9093", "/srv/fedvsr/ca.crt"), check=False, timeout=60)
-    assert "SuperExec authentication failed" in federation.server.said("superlink")
+    installation.server.run(start.format("127.0.0.1:9093", "/srv/fedvsr/ca.crt"), check=False, timeout=60)
+    assert "SuperExec authentication failed" in installation.server.said("superlink")
 
 
-def test_the_sites_are_still_there(federation):
-    said = federation.server.run("export FLWR_HOME=/srv/fedvsr/home; flwr supernode list federation")[1]
+def test_the_sites_are_still_there(installation):
+    said = installation.server.run("export FLWR_HOME=/srv/fedvsr/home; flwr supernode list federation")[1]
     assert said.count("online") == 2

@@ -24,15 +24,15 @@ def problems(said):
 
 
 @pytest.mark.parametrize("name", ["server", "north", "south"])
-def test_a_sound_machine_has_no_problem(federation, name):
-    code, said = federation.network[name].run(f"fedvsr doctor {SITE}", check=False)
+def test_a_sound_machine_has_no_problem(installation, name):
+    code, said = installation.network[name].run(f"fedvsr doctor {SITE}", check=False)
     assert problems(said) == []
     assert code == 0
     assert " knows the key " in said or "neither control nor runtime" in said
 
 
-def test_a_site_that_nobody_has_let_in_is_told_so(federation):
-    stranger = federation.network["stranger"]
+def test_a_site_that_nobody_has_let_in_is_told_so(installation):
+    stranger = installation.network["stranger"]
     stranger.run(
         "mkdir -p /srv/videos && scp server:/srv/fedvsr/ca.crt /srv/ca.crt && fedvsr deploy site /srv/fedvsr"
         " --name stranger --data-dir /srv/videos --server fedvsr.example.org:9092 --ca /srv/ca.crt"
@@ -42,19 +42,19 @@ def test_a_site_that_nobody_has_let_in_is_told_so(federation):
     assert any("doesn't know the key" in line for line in problems(said))
 
 
-def test_runs_are_listed(federation):
-    runs = json.loads(federation.server.run("fedvsr runs /srv/fedvsr/runs --json")[1])
+def test_runs_are_listed(installation):
+    runs = json.loads(installation.server.run("fedvsr runs /srv/fedvsr/runs --json")[1])
     assert runs[0]["state"] == "completed"
     assert runs[0]["best"]["protocol"]["name"]
 
 
 @pytest.fixture
-def pinned(federation):
+def pinned(installation):
     """North with the server's code as its pin, and no way to install any other; afterwards as it was."""
-    north, server = federation.network["north"], federation.server
+    north, server = installation.network["north"], installation.server
     digest = server.run("fedvsr code /srv/source")[1].strip()
     server.run("cd /srv && FLWR_HOME=/srv/fedvsr/home flwr build --app /srv/source")
-    (bundle,) = (server.root / "srv").glob("*.fab")
+    (bundle,) = server.srv.glob("*.fab")
     north.kill("site.toml")
     north.run(
         f"cp {SITE}/site.toml /srv/before.toml && rm -rf {APPS} && scp server:/srv/{bundle.name} /srv/"
@@ -69,10 +69,10 @@ def pinned(federation):
     north.start(f"fedvsr deploy start {SITE}/site.toml", "site.toml")
 
 
-def test_the_pinned_code_runs_and_no_other(federation, pinned):
-    server = federation.server
+def test_the_pinned_code_runs_and_no_other(installation, pinned):
+    server = installation.server
     server.run(RUN.format("/srv/source"))
-    newest = sorted((server.root / "srv/fedvsr/runs").iterdir())[-1]
+    newest = sorted((server.srv / "fedvsr/runs").iterdir())[-1]
     assert load_round(newest / "checkpoints" / LAST).round == 1
 
     server.run("cp -r /srv/source /srv/other && echo '# one line more' >> /srv/other/client_app/app.py")

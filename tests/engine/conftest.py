@@ -19,6 +19,7 @@ from fedvsr_core.errors import FederationError
 from server_app.checkpoints import LAST, load_round
 from server_app.records.journal import read_journal
 from server_app.records.run_dir import RunDir
+from tests.network import missing
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("client_app", "conf", "fedvsr_core", "server_app")
@@ -30,14 +31,11 @@ COMPLETED = "finished:completed"
 FAILED = "finished:failed"
 
 
-class Run:
-    """A submitted run, with a root of its own so that its directory is the only one there."""
+class RunFolder:
+    """What a run leaves below a root of its own, in which its directory is the only one."""
 
-    def __init__(self, federation, run_id, root):
-        self.federation = federation
-        self.run_id = run_id
+    def __init__(self, root):
         self.root = root
-        self.ends_before = 0
 
     @property
     def dir(self):
@@ -55,15 +53,33 @@ class Run:
         lines = read_journal(self.dir.journal) if self.dir.journal.exists() else []
         return [line for line in lines if phase in (None, line["phase"])]
 
+    def trained(self):
+        """The journal's lines of training, by round; fails if a round is there twice."""
+        lines = self.lines("train")
+        by_round = {line["round"]: line for line in lines}
+        assert len(by_round) == len(lines), [line["round"] for line in lines]
+        return by_round
+
+    def server_process(self):
+        """The ServerApp's process."""
+        return psutil.Process(int((self.dir.path / ".lock").read_text()))
+
+
+class Run(RunFolder):
+    """A submitted run."""
+
+    def __init__(self, federation, run_id, root):
+        super().__init__(root)
+        self.federation = federation
+        self.run_id = run_id
+        self.ends_before = 0
+
     def server_lives(self):
         """Whether the ServerApp's process does; an ended one stays listed until its parent asks."""
         try:
-            return self._server().status() != psutil.STATUS_ZOMBIE
+            return self.server_process().status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
-
-    def _server(self):
-        return psutil.Process(int((self.dir.path / ".lock").read_text()))
 
     def status(self):
         return self.federation.call(engine.status, self.run_id, self.federation.superlink)
@@ -102,7 +118,7 @@ class Run:
 
     def kill_server(self):
         """SIGKILL the server; returns when it's dead."""
-        server = self._server()
+        server = self.server_process()
         assert self.federation.owns(server), f"{server} isn't ours"
         server.suspend()  # so that it does nothing more while we look for what it has started
         started = server.children(recursive=True)
@@ -126,13 +142,6 @@ class Run:
         shown = self.federation.flwr("log", self.run_id, self.federation.superlink, "--show")
         others = [f"--- {path}\n{path.read_text()}" for path in self.federation.root.glob("*/said.log")]
         return "\n".join([f"--- log of run {self.run_id}", shown, *others])
-
-    def trained(self):
-        """The journal's lines of training, by round; fails if a round is there twice."""
-        lines = self.lines("train")
-        by_round = {line["round"]: line for line in lines}
-        assert len(by_round) == len(lines), [line["round"] for line in lines]
-        return by_round
 
     def checkpoint(self, name=LAST):
         return (self.dir.checkpoints / name).read_bytes()
@@ -282,11 +291,13 @@ def hosts(tmp_path_factory, app):
     """A server and two sites as separate hosts; each test leaves them as they were."""
     from tests.engine.hosts import Hosts  # it builds on this module
 
+    if reason := missing():
+        pytest.skip(reason)
     hosts = Hosts(tmp_path_factory.mktemp("hosts").resolve(), app)
     try:
         yield hosts.start()
     finally:
-        hosts.close()
+        hosts.network.close()
 
 
 @pytest.fixture(scope="session")

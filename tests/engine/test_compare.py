@@ -25,28 +25,28 @@ def test_three_strategies_and_two_seeds_stopped_and_continued(federation, app, t
         "--federation-config", "client-resources-num-cpus=1 init-args-num-cpus=2", "--output", str(folder),
     ]  # fmt: skip
     environment = {**os.environ, **federation.environment, "PYTHONPATH": str(app)}
-    cells = list(trials_of(Plan(STRATEGIES, (0, 1), {}, "", 2, ""), folder))
+    trials = list(trials_of(Plan(STRATEGIES, (0, 1), {}, "", 2, ""), folder))
 
     first = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + LIMIT_S
-    while cells[2].rounds < 1:  # in the third of six cells
+    while trials[2].rounds < 1:  # in the third of six trials
         assert first.poll() is None, first.communicate()
         assert time.monotonic() < end
         time.sleep(0.05)
     first.terminate()
     assert "the same command continues" in first.communicate(timeout=LIMIT_S)[0]
     assert first.returncode == 130
-    assert [cell.outcome for cell in cells[:2]] == [COMPLETED] * 2
-    assert cells[3].run() is None
-    before = [cell.run().journal.read_bytes() for cell in cells[:2]]
+    assert [trial.outcome for trial in trials[:2]] == [COMPLETED] * 2
+    assert trials[3].run() is None
+    before = [trial.run().journal.read_bytes() for trial in trials[:2]]
 
     second = subprocess.run(
         words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=6 * LIMIT_S
     )
     assert second.returncode == 0, second.stdout + second.stderr
-    assert [cell.outcome for cell in cells] == [COMPLETED] * 6
-    assert [cell.run().journal.read_bytes() for cell in cells[:2]] == before  # not run again
-    assert [len(list(cell.root.iterdir())) for cell in cells] == [1] * 6  # continued in place
+    assert [trial.outcome for trial in trials] == [COMPLETED] * 6
+    assert [trial.run().journal.read_bytes() for trial in trials[:2]] == before  # not run again
+    assert [len(list(trial.root.iterdir())) for trial in trials] == [1] * 6  # continued in place
     assert {path.name for path in folder.iterdir()} >= {
         "README.md", "plan.json", "scores.md", "scores.csv", "scores.tex", "overhead.md", "overhead.csv",
         "psnr-y.png", "psnr-y.svg", "crops.png",
@@ -55,7 +55,7 @@ def test_three_strategies_and_two_seeds_stopped_and_continued(federation, app, t
     assert [row.split(",")[:2] for row in rows[1:]] == [[name, "2"] for name in STRATEGIES]
 
     # A journal that shows another budget: no table is written.
-    journal = cells[4].run().journal
+    journal = trials[4].run().journal
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     next(line for line in lines if line["phase"] == "train")["clients"][0]["steps"] += 1
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -5,11 +5,11 @@ import socket
 import subprocess
 import time
 
-import cv2
 import pytest
 
-from fedvsr_core.data.synthetic import Synthetic
+from tests.videos import write_videos
 
+pytestmark = pytest.mark.slow
 LIMIT_S = 120
 WINDOW = 5
 SITES = {"north": [12], "south": [8, 10]}  # frames of each video
@@ -59,18 +59,6 @@ def wait_for_listener(port):
             time.sleep(0.1)
         else:
             return
-
-
-def write_videos(folder, lengths, seed):
-    folder.mkdir(parents=True)
-    for number, frames in enumerate(lengths):
-        source = Synthetic(
-            scale=4, clips=1, held_out_clips=0, frames=frames, height=16, width=20, seed=10 * seed + number
-        )
-        writer = cv2.VideoWriter(str(folder / f"{number}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (80, 64))
-        for frame in source.train()[0].clip().high:
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        writer.release()
 
 
 def test_sites_train_on_their_own_folders(run):

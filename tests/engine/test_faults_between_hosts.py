@@ -46,7 +46,7 @@ def lost(run):
 def test_a_killed_supernode_is_left_out_and_joins_again(hosts, light_app, report):
     run = hosts.run(FOUR_ROUNDS, app=light_app)
     run.middle_of(2)
-    hosts.sites["south"].process("supernode").kill()
+    hosts.sites["south"].kept("supernode").kill()
     trained = run.finish()
     report(trained, lost(run))
     assert refused(trained[2]) == {"south": "error"}
@@ -72,7 +72,7 @@ def test_a_killed_serverapp_is_followed_by_a_run_that_continues(hosts, light_app
 def test_a_killed_superlink_comes_back_and_the_round_goes_on(hosts, light_app, report):
     run = hosts.run(LIGHT, resumes=1, app=light_app)
     run.middle_of(2)
-    hosts.server.process("superlink").kill()
+    hosts.server.kept("superlink").kill()
     trained = run.finish()
     report(trained, lost(run))
     assert lost(run) <= 1
@@ -84,7 +84,7 @@ def test_a_superlink_that_is_away_for_two_minutes_costs_one_round(hosts, light_a
     run.middle_of(2)
     hosts.server.stop("superlink", signal.SIGKILL)
     time.sleep(120)
-    hosts.server.keep("superlink", hosts.server.folder, "superlink")
+    hosts.server.keep("fedvsr deploy start /srv superlink", "superlink")
     trained = run.finish()
     report(trained, lost(run))
     assert lost(run) == 1
@@ -93,13 +93,11 @@ def test_a_superlink_that_is_away_for_two_minutes_costs_one_round(hosts, light_a
 
 @pytest.mark.long
 def test_a_host_without_network_for_a_minute_joins_again(hosts, light_app, report):
-    if not hosts.switch.real:
-        pytest.skip("needs network namespaces, and so root")
     run = hosts.run(f"{LIGHT} rounds=12", app=light_app)
     run.middle_of(2)
-    hosts.switch.plug("south", "down")
+    hosts.network.unplug("south")
     time.sleep(60)
-    hosts.switch.plug("south", "up")
+    hosts.network.plug("south")
     trained = run.finish()
     report(trained, lost(run))
     assert refused(trained[2]) == {"south": "error"}
@@ -109,11 +107,9 @@ def test_a_host_without_network_for_a_minute_joins_again(hosts, light_app, repor
 
 @pytest.mark.long
 def test_a_site_with_a_full_disk_is_left_out_until_there_is_room(hosts, report):
-    if not hosts.switch.real:
-        pytest.skip("needs a small file system, and so root")
-    site = hosts.sites["south"]
-    memory, home = site.folder / "memory", site.folder / "home"
-    with small_disks(site, memory, home):
+    srv = hosts.sites["south"].srv
+    memory, home = srv / "memory", srv / "home"
+    with small_disks(hosts, "south", memory, home):
         run = hosts.run(f"{SMALL} rounds=4", strategy="scaffold")
         for server_round, folder in ((2, memory), (3, home)):
             run.middle_of(server_round)
@@ -148,8 +144,9 @@ def test_arrays_of_143_mb_arrive(hosts, light_app, report):
 
 
 @contextmanager
-def small_disks(site, *folders):
+def small_disks(hosts, name, *folders):
     """Have each of some folders of a site on a file system of 64 MB of its own."""
+    site = hosts.sites[name]
     site.stop("supernode")
     for folder in folders:
         kept = folder.with_name("kept")
@@ -157,14 +154,14 @@ def small_disks(site, *folders):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         shutil.rmtree(kept)
-    site.keep("supernode", site.folder)
+    hosts.keep_site(name)
     try:
         yield
     finally:
         site.stop("supernode")
         for folder in folders:
             subprocess.run(["umount", "-l", folder], check=True)
-        site.keep("supernode", site.folder)
+        hosts.keep_site(name)
 
 
 def fill(folder):

@@ -22,16 +22,16 @@ def test_ten_rounds(hosts, light_app):
     run = hosts.run(f"{SMALL} {MODEL} rounds={ROUNDS} training.steps=1", app=light_app)
     grown = {}
     for server_round in range(1, ROUNDS + 1):
-        wait(lambda at=server_round: run.done() >= at, f"the end of round {server_round}", run, 1200)
+        wait(lambda at=server_round: run.done >= at, f"the end of round {server_round}", run, 1200)
         if server_round < ROUNDS:
             processes = {
-                "SuperLink": hosts.server.process("superlink"),
+                "SuperLink": hosts.server.kept("superlink"),
                 "ServerApp": run.server_process(),
-                **{f"SuperNode {name}": site.process("supernode") for name, site in hosts.sites.items()},
+                **{f"SuperNode {name}": site.kept("supernode") for name, site in hosts.sites.items()},
                 **{
                     f"superexec of {name}": child
                     for name, site in hosts.sites.items()
-                    for child in site.process("supernode").children()
+                    for child in site.kept("supernode").children()
                     if "flower-superexec" in " ".join(child.cmdline())
                 },
             }

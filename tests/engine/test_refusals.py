@@ -13,6 +13,7 @@ from server_app.app import app as server
 FAILED = "finished:failed"
 
 
+@pytest.mark.slow
 def test_clients_that_run_other_code_stop_the_run(federation, app):
     # The engine's workers put the folder that it was started in first on their path.
     started_in = federation.home / "empty"

@@ -86,6 +86,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_replies(federa
     assert batches(again) == batches(uninterrupted)
 
 
+@pytest.mark.slow
 def test_fedavg_sees_the_same_clients_and_batches(federation, app, uninterrupted):
     fedavg = federation.submit(app, strategy="fedavg").finish()
     assert len(batches(fedavg)) == 12

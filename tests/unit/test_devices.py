@@ -51,4 +51,4 @@ def test_freed_memory_between_what_is_used_goes_back_to_the_system():
     resident = psutil.Process().memory_info().rss
     return_freed_memory()
     assert psutil.Process().memory_info().rss < resident - 20e6
-    assert all((one == 1).all() for one in kept)
+    assert all((block == 1).all() for block in kept)

@@ -46,12 +46,12 @@ def test_it_fits_the_generators_of_torch_and_numpy(parts):
 
 
 @given(PARTS, PARTS)
-def test_equal_parts_alone_give_equal_seeds(one, other):
-    assert (derive(*one) == derive(*other)) == (one == other)
+def test_equal_parts_alone_give_equal_seeds(first, second):
+    assert (derive(*first) == derive(*second)) == (first == second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (("1", 1), (1, "1")),
         ((1,), ("1",)),
@@ -63,5 +63,5 @@ def test_equal_parts_alone_give_equal_seeds(one, other):
         (("",), ("", "")),
     ],
 )
-def test_no_collisions(one, other):
-    assert derive(*one) != derive(*other)
+def test_no_collisions(first, second):
+    assert derive(*first) != derive(*second)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.images import IMAGE_SUFFIXES, visible_files
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout, folders_in
@@ -28,7 +29,7 @@ class Benchmark(Layout):
 
     title = "a set to test on"
 
-    def __init__(self, *, folder: str, low: str | None, clips: dict[str, int] | None, scale: int) -> None:
+    def __init__(self, *, folder: str, low: str | None, clips: dict[str, Count] | None, scale: Count) -> None:
         super().__init__(folder, scale)
         self.low = low
         self.clips = clips

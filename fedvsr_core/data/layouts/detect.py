@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.layouts.benchmark import TRUTHS, VID4, Benchmark
 from fedvsr_core.data.layouts.kinetics import Kinetics
 from fedvsr_core.data.layouts.layout import Layout, folders_in
@@ -29,7 +30,7 @@ class Split:
     """
 
     def __init__(
-        self, *, to_train: Dataset, held_out_folder: str | None, max_frames: int | None, scale: int
+        self, *, to_train: Dataset, held_out_folder: str | None, max_frames: Count | None, scale: Count
     ) -> None:
         if held_out_folder is not None and isinstance(to_train, Layout | ClipStore):
             _check_apart(to_train.folder, Path(held_out_folder))
@@ -63,7 +64,7 @@ class Folders:
     """
 
     def __init__(
-        self, *, folder: str, held_out_folder: str | None, max_frames: int | None, scale: int
+        self, *, folder: str, held_out_folder: str | None, max_frames: Count | None, scale: Count
     ) -> None:
         self.folder = folder
         self.held_out_folder = held_out_folder

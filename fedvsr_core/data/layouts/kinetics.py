@@ -5,7 +5,11 @@ Source: Kay et al., arXiv 1705.06950.
 
 import csv
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from fedvsr_core.components import Count
 from fedvsr_core.data.images import VIDEO_SUFFIXES
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout
@@ -37,11 +41,11 @@ class Kinetics(Layout):
         *,
         folder: str,
         annotations: str | None,
-        labels: int | None,
-        clips_per_label: int | None,
-        max_frames: int | None,
-        fps: float | None,
-        scale: int,
+        labels: Count | None,
+        clips_per_label: Count | None,
+        max_frames: Count | None,
+        fps: Annotated[float, Field(gt=0)] | None,
+        scale: Count,
     ) -> None:
         super().__init__(folder, scale, max_frames=max_frames, fps=fps)
         self.annotations = None if annotations is None else Path(annotations).expanduser()

@@ -1,4 +1,4 @@
-"""What all layouts share: entries that become shots, and whole problems instead of the first one."""
+"""What all layouts share: shots made of entries, and all problems reported at once."""
 
 import logging
 from abc import ABC, abstractmethod

@@ -3,6 +3,7 @@
 Source: Nah et al., NTIRE 2019 (CVPR Workshops); REDS4 as in EDVR (CVPR Workshops 2019).
 """
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.degradation import Bicubic
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout, first_folder, folders_in
@@ -25,7 +26,7 @@ class Reds(Layout):
 
     title = "REDS"
 
-    def __init__(self, *, folder: str, scale: int) -> None:
+    def __init__(self, *, folder: str, scale: Count) -> None:
         super().__init__(folder, scale)
 
     def entries(self) -> list[Entry]:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout
@@ -24,7 +25,7 @@ class Videos(Layout):
     title = "videos and folders of frames"
     lenient = True
 
-    def __init__(self, *, folder: str, max_frames: int | None, scale: int) -> None:
+    def __init__(self, *, folder: str, max_frames: Count | None, scale: Count) -> None:
         super().__init__(folder, scale, max_frames=max_frames)
 
     def entries(self) -> list[Entry]:
@@ -55,7 +56,7 @@ def find_videos(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         suffixes = {name: Path(name).suffix.lower() for name in files if not name.startswith(".")}
         videos = [Path(here, name) for name, suffix in suffixes.items() if suffix in VIDEO_SUFFIXES]
-        if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images beside videos are posters
+        if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images next to videos are posters
             videos = [Path(here)]
         paths += videos
     return sorted(paths, key=lambda path: natural_key(str(path)))

@@ -5,6 +5,7 @@ Source: Xue et al., IJCV 2019.
 
 from pathlib import Path
 
+from fedvsr_core.components import Count
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout, first_folder
 from fedvsr_core.errors import DataError
@@ -24,7 +25,7 @@ class Vimeo90K(Layout):
 
     title = "Vimeo-90K septuplets"
 
-    def __init__(self, *, folder: str, low: str | None, scale: int) -> None:
+    def __init__(self, *, folder: str, low: str | None, scale: Count) -> None:
         super().__init__(folder, scale)
         self.low = None if low is None else first_folder([self.folder / low], "low-resolution frames")
 

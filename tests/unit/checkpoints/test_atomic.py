@@ -40,7 +40,7 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
-    file, found = tmp_path / "file", set()
+    file, writers = tmp_path / "file", set()
     for attempt in range(10):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(file)])
         try:
@@ -54,6 +54,6 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
         content = file.read_bytes()
         assert len(content) == 2_000_000
         assert len(set(content)) == 1, "a mixture of two writes"
-        found.add(content[0])
+        writers.add(content[0])
         file.unlink()
-    assert len(found) > 1, "every writer was killed during its first write"
+    assert len(writers) > 1, "every writer was killed during its first write"

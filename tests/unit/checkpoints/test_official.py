@@ -6,14 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fedvsr_core.checkpoints.official import adopt, read_published
+from fedvsr_core.checkpoints.official import convert_weights, read_published
 from fedvsr_core.errors import CheckpointError
 
 WEIGHTS = {"first.weight": torch.ones(2, 3), "first.bias": torch.zeros(2)}
 
 
 def prefixed(prefix, weights=WEIGHTS):
-    return {prefix + name: one for name, one in weights.items()}
+    return {prefix + name: tensor for name, tensor in weights.items()}
 
 
 @pytest.mark.parametrize(
@@ -103,17 +103,17 @@ def test_more_than_tensors_under_the_entry(tmp_path):
 def test_adopting_renames_and_casts():
     own = {"a.weight": torch.zeros(2), "a.count": torch.zeros(1, dtype=torch.int64)}
     state = {"a.count": torch.tensor([5], dtype=torch.int32), "b.weight": torch.ones(2, dtype=torch.float16)}
-    adopted = adopt(state, own, lambda name: name.replace("b.", "a."))
-    assert list(adopted) == list(own)
-    assert adopted["a.weight"].dtype == torch.float32
-    assert adopted["a.count"].tolist() == [5]
+    converted = convert_weights(state, own, lambda name: name.replace("b.", "a."))
+    assert list(converted) == list(own)
+    assert converted["a.weight"].dtype == torch.float32
+    assert converted["a.count"].tolist() == [5]
 
 
 def test_every_name_that_does_not_fit_is_told():
     own = {f"layer{number}.weight": torch.zeros(2) for number in range(9)}
     state = {"layer0.weight": torch.zeros(3)} | {f"other{number}": torch.zeros(1) for number in range(9)}
     with pytest.raises(CheckpointError) as raised:
-        adopt(state, own)
+        convert_weights(state, own)
     missing, unexpected, shapes = str(raised.value).split(";")
     assert all(f"layer{number}.weight" in missing for number in range(1, 9))
     assert all(f"other{number}" in unexpected for number in range(9))
@@ -122,6 +122,6 @@ def test_every_name_that_does_not_fit_is_told():
 
 def test_two_names_for_one_weight():
     with pytest.raises(CheckpointError, match=r"has some weights twice: b\.weight by another name too$"):
-        adopt(
+        convert_weights(
             {"a.weight": torch.zeros(1), "b.weight": torch.zeros(1)}, {}, lambda name: name.replace("b", "a")
         )

@@ -91,20 +91,23 @@ def spynet():
 
 def test_spynet_alone_lacks_its_constants(spynet, tmp_path):
     weights = dict(spynet.named_parameters())
-    torch.save({"params": {name: one.detach() for name, one in weights.items()}}, tmp_path / "spynet.pth")
+    torch.save(
+        {"params": {name: tensor.detach() for name, tensor in weights.items()}}, tmp_path / "spynet.pth"
+    )
     model = BasicVSR(num_feat=4, num_block=1)
     load_flow(model, tmp_path / "spynet.pth")
-    assert all(torch.equal(one, weights[name]) for name, one in model.spynet.named_parameters())
+    assert all(torch.equal(parameter, weights[name]) for name, parameter in model.spynet.named_parameters())
 
 
 def test_spynet_of_a_network(tmp_path):
-    one, other = (BasicVSR(num_feat=width, num_block=1) for width in (4, 5))
+    source, network = (BasicVSR(num_feat=width, num_block=1) for width in (4, 5))
     torch.save(
-        {"state_dict": {f"generator.{name}": x for name, x in one.state_dict().items()}}, tmp_path / "w.pth"
+        {"state_dict": {f"generator.{name}": x for name, x in source.state_dict().items()}},
+        tmp_path / "w.pth",
     )
-    load_flow(other, tmp_path / "w.pth")
+    load_flow(network, tmp_path / "w.pth")
     name = "basic_module.5.basic_module.8.weight"
-    assert torch.equal(other.spynet.state_dict()[name], one.spynet.state_dict()[name])
+    assert torch.equal(network.spynet.state_dict()[name], source.spynet.state_dict()[name])
 
 
 def test_a_network_without_flow(tmp_path):

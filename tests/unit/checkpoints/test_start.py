@@ -32,7 +32,7 @@ def test_a_checkpoint_and_another_flow_network(tmp_path):
         f"start.weights={tmp_path}/start.safetensors flow.weights=/elsewhere/spynet.pth"
         f" flow.sha256={sha256_of(tmp_path / 'spynet.pth')}"
     )
-    found = initial_model(chosen, folder=tmp_path).state_dict()
-    for name, one in start.state_dict().items():
-        expected = flow.state_dict()[name.removeprefix("spynet.")] if name.startswith("spynet.") else one
-        assert torch.equal(found[name], expected), name
+    state = initial_model(chosen, folder=tmp_path).state_dict()
+    for name, tensor in start.state_dict().items():
+        expected = flow.state_dict()[name.removeprefix("spynet.")] if name.startswith("spynet.") else tensor
+        assert torch.equal(state[name], expected), name

@@ -71,10 +71,10 @@ def test_everything_comes_back(
 ) -> None:
     own = {name: array for name, array in own.items() if not name.startswith(EXTRA)}
     path = tmp_path_factory.mktemp("store") / "file.safetensors"
-    tensors, beside = (
+    tensors, added = (
         {name: torch.from_numpy(array) for name, array in part.items()} for part in (own, extra)
     )
-    path.write_bytes(encode(tensors, MODEL, {"round": "3"}, beside))
+    path.write_bytes(encode(tensors, MODEL, {"round": "3"}, added))
     file = read(path)
     assert (file.settings, file.facts) == (MODEL, {"round": "3"})
     for part, expected in ((file.state, own), (file.extra, extra)):

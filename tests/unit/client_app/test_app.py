@@ -32,8 +32,8 @@ def ask(settings, weights, context):
     return train
 
 
-def equal(one, other):
-    mine, theirs = to_arrays(one.content[keys.ARRAYS]), to_arrays(other.content[keys.ARRAYS])
+def equal(first, second):
+    mine, theirs = to_arrays(first.content[keys.ARRAYS]), to_arrays(second.content[keys.ARRAYS])
     return mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
 
@@ -90,8 +90,8 @@ def test_the_same_again_is_the_same_to_the_bit(ask):
 
 @pytest.mark.parametrize("changes", [{"server_round": 2}, {"seed": 1}], ids=str)
 def test_another_round_or_seed_trains_on_other_batches(ask, changes):
-    one, other = (TrainingReport.unpack(reply.content) for reply in (ask(), ask(**changes)))
-    assert one.batches != other.batches
+    first, second = (TrainingReport.unpack(reply.content) for reply in (ask(), ask(**changes)))
+    assert first.batches != second.batches
 
 
 def test_another_client_trains_on_other_batches(ask, context):

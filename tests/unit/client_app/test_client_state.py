@@ -1,4 +1,4 @@
-"""Promises: a client recalls what the last round that counted left, and nothing else, also in another run."""
+"""Promises: a client recalls what the last accepted round left, and nothing else, also in another run."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def folder(tmp_path):
     return tmp_path / "run" / "client"
 
 
-def test_empty_before_a_round_has_counted(folder):
+def test_empty_before_a_round_was_accepted(folder):
     state = RecordDict()
     assert ClientState(state, folder, 0).recall() == {}
     assert not state
@@ -21,19 +21,19 @@ def test_empty_before_a_round_has_counted(folder):
 
 
 @pytest.mark.parametrize("same_run", [True, False], ids=["state", "file"])
-def test_what_counted_is_recalled(folder, same_run):
+def test_what_an_accepted_round_left_is_recalled(folder, same_run):
     state, array = RecordDict(), np.arange(6, dtype=np.float32).reshape(2, 3).T  # not contiguous
     ClientState(state, folder, 0).keep(3, {"a": array, "b": np.asarray(2.5)})
-    found = ClientState(state if same_run else RecordDict(), folder, 3).recall()
-    assert found["a"].tolist() == array.tolist()
-    assert found["b"].shape == ()
-    assert found["b"] == 2.5
+    recalled = ClientState(state if same_run else RecordDict(), folder, 3).recall()
+    assert recalled["a"].tolist() == array.tolist()
+    assert recalled["b"].shape == ()
+    assert recalled["b"] == 2.5
 
 
 def test_a_round_that_did_not_count_is_forgotten(folder):
     state = RecordDict()
     ClientState(state, folder, 0).keep(1, {"x": np.ones(1)})
-    ClientState(state, folder, 1).keep(2, {"x": np.full(1, 2.0)})  # the upload of round 2 is lost
+    ClientState(state, folder, 1).keep(2, {"x": np.full(1, 2.0)})  # the reply of round 2 is lost
     assert ClientState(state, folder, 1).recall()["x"] == 1
     ClientState(state, folder, 1).keep(4, {"x": np.full(1, 4.0)})
     assert ClientState(RecordDict(), folder, 4).recall()["x"] == 4
@@ -58,9 +58,9 @@ def test_what_is_gone_is_told(folder):
 def test_no_name_leads_out_of_the_folder(tmp_path):
     site = {"memory-dir": str(tmp_path)}
     for run, client in [("..", ".."), ("../../etc", "/etc"), ("a/b", "c\\d")]:
-        found = state_folder(site, run, client)
-        assert found.parents[1] == tmp_path
-        assert ".." not in found.relative_to(tmp_path).parts
+        folder = state_folder(site, run, client)
+        assert folder.parents[1] == tmp_path
+        assert ".." not in folder.relative_to(tmp_path).parts
 
 
 def test_below_flowers_home_unless_the_site_says_where(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Promises: a client that can't do what it was asked answers with a word; its own log has the rest."""
+"""Promises: a client that can't do what it was asked answers with a word; the details are in its own log."""
 
 import logging
 
@@ -51,7 +51,7 @@ def test_too_little_memory(ask, context, monkeypatch):
     def grow(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
-    monkeypatch.setattr(module, "train_locally", grow)
+    monkeypatch.setattr(module, "train_round", grow)
     assert ask(context()) == {"about": {"declined": "memory"}}
 
 

@@ -6,7 +6,7 @@ from threading import Event
 
 import numpy as np
 
-from client_app.frame_cache import FrameCache, Kept, base_of, decoded_size
+from client_app.frame_cache import CachedPixels, FrameCache, base_of, decoded_size
 from fedvsr_core.data.clips import ALL, Cut
 from fedvsr_core.data.degradation import Bicubic, MadeLow, bicubic_down
 from fedvsr_core.data.store import Planes
@@ -29,27 +29,27 @@ class Counted:
 
 
 def test_decoded_once_while_it_fits():
-    memory = FrameCache(2 * SIZE)
-    one, other = Counted("a"), Counted("b")
+    cache = FrameCache(2 * SIZE)
+    first, second = Counted("a"), Counted("b")
     for _ in range(3):
-        for pixels in (one, other):
-            np.testing.assert_array_equal(memory.keep(pixels)[0:1, 2:4, 1:8], PIXELS[0:1, 2:4, 1:8])
-    assert one.decoded == other.decoded == [ALL]
+        for pixels in (first, second):
+            np.testing.assert_array_equal(cache.wrap(pixels)[0:1, 2:4, 1:8], PIXELS[0:1, 2:4, 1:8])
+    assert first.decoded == second.decoded == [ALL]
 
 
 def test_what_was_used_last_stays():
-    memory = FrameCache(2 * SIZE)
+    cache = FrameCache(2 * SIZE)
     a, b, c = (Counted(name) for name in "abc")
     for pixels in (a, b, a, c, a, b):  # c takes the place of b
-        memory.keep(pixels)[ALL]
+        cache.wrap(pixels)[ALL]
     assert [len(pixels.decoded) for pixels in (a, b, c)] == [1, 2, 1]
-    assert memory._size <= memory.limit
+    assert cache._size <= cache.limit
 
 
 def test_cuts_and_made_frames_share_what_they_are_of():
-    memory, pixels = FrameCache(SIZE), Counted("a")
-    cut = memory.keep(Cut(pixels, (slice(0, 1), slice(0, 4), slice(4, 8))))
-    low = memory.keep(MadeLow(pixels, Bicubic(4), "a"))
+    cache, pixels = FrameCache(SIZE), Counted("a")
+    cut = cache.wrap(Cut(pixels, (slice(0, 1), slice(0, 4), slice(4, 8))))
+    low = cache.wrap(MadeLow(pixels, Bicubic(4), "a"))
     np.testing.assert_array_equal(cut[ALL], PIXELS[:1, :4, 4:])
     np.testing.assert_array_equal(low[ALL], bicubic_down(PIXELS))
     assert len(pixels.decoded) == 1
@@ -65,20 +65,20 @@ def test_frames_made_of_a_whole_clip_are_kept_too():
             Whole.calls += 1
             return super().__call__(frames, place)
 
-    memory, pixels = FrameCache(2 * SIZE), Counted("a")
+    cache, pixels = FrameCache(2 * SIZE), Counted("a")
     for _ in range(3):
-        low = memory.keep(MadeLow(pixels, Whole(4), "a"))
+        low = cache.wrap(MadeLow(pixels, Whole(4), "a"))
         np.testing.assert_array_equal(low[1:2, 0:1, 1:2], bicubic_down(PIXELS)[1:2, 0:1, 1:2])
     assert (Whole.calls, len(pixels.decoded)) == (1, 1)
 
 
 def test_threads_do_not_upset_it():
-    memory = FrameCache(3 * SIZE)
+    cache = FrameCache(3 * SIZE)
     clips = [Counted(str(number)) for number in range(5)]
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda number: memory.keep(clips[number % 5])[ALL], range(200)):
-            np.testing.assert_array_equal(found, PIXELS)
-    assert memory._size == sum(frames.nbytes for frames in memory._kept.values()) <= memory.limit
+        for frames in pool.map(lambda number: cache.wrap(clips[number % 5])[ALL], range(200)):
+            np.testing.assert_array_equal(frames, PIXELS)
+    assert cache._size == sum(frames.nbytes for frames in cache._frames.values()) <= cache.limit
 
 
 def test_threads_that_want_the_same_decode_it_once():
@@ -87,24 +87,24 @@ def test_threads_that_want_the_same_decode_it_once():
             Event().wait(0.05)
             return super().__getitem__(box)
 
-    memory, pixels = FrameCache(SIZE), Slow("a")
+    cache, pixels = FrameCache(SIZE), Slow("a")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: memory.keep(pixels)[ALL], range(4)))
+        list(pool.map(lambda _: cache.wrap(pixels)[ALL], range(4)))
     assert len(pixels.decoded) == 1
 
 
 def test_what_needs_no_decoding_stays_as_it_is(tmp_path):
-    memory, planes = FrameCache(10 * SIZE), Planes(tmp_path, 2, 8, 8)
-    assert memory.keep(PIXELS) is PIXELS
-    assert memory.keep(planes) is planes
+    cache, planes = FrameCache(10 * SIZE), Planes(tmp_path, 2, 8, 8)
+    assert cache.wrap(PIXELS) is PIXELS
+    assert cache.wrap(planes) is planes
     assert base_of(PIXELS) is base_of(Cut(planes, ALL)) is base_of(None) is None
     assert decoded_size(None) == 0
     assert decoded_size(Counted("a")) == SIZE
 
 
 def test_what_is_larger_than_all_memory_is_decoded_anew():
-    memory, pixels = FrameCache(SIZE - 1), Counted("a")
-    kept = memory.keep(pixels)
-    assert not isinstance(kept, Kept)
-    kept[ALL], kept[ALL]
+    cache, pixels = FrameCache(SIZE - 1), Counted("a")
+    wrapped = cache.wrap(pixels)
+    assert not isinstance(wrapped, CachedPixels)
+    wrapped[ALL], wrapped[ALL]
     assert len(pixels.decoded) == 2

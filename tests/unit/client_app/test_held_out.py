@@ -9,7 +9,7 @@ from client_app.held_out import own_held_out
 from client_app.local_data import local_shots
 from fedvsr.inference.frame_writer import Output, Timing, open_writer
 from fedvsr_core.components import build
-from fedvsr_core.errors import DataError
+from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.evaluation_report import EvaluationReport
@@ -55,6 +55,17 @@ def test_a_clip_of_the_simulation_belongs_to_one_client(context):
     assert counts == [1, 1, 1, 0]
 
 
+def test_a_client_scores_on_the_low_frames_that_the_server_means(settings):
+    own = own_held_out(settings, {"partition-id": 0, "num-partitions": 1}, CPU)
+    assert (settings.protocol["low"], own.protocol.low) == (None, "bi")
+    other = settings.model_copy(update={"names": {**settings.names, "degradation": "bd12"}})
+    protocol = {**settings.protocol, "low": "bi"}
+    with pytest.raises(ConfigurationError, match="defined on low-resolution frames 'bi', got 'bd12'"):
+        own_held_out(
+            other.model_copy(update={"protocol": protocol}), {"partition-id": 0, "num-partitions": 1}, CPU
+        )
+
+
 def test_sums_of_a_client(settings, context):
     first = ask(settings, context(partition_id=0, num_partitions=2))
     assert (first.client, first.clips, first.frames) == ("partition-0", 1, 4)
@@ -68,8 +79,8 @@ def test_sums_of_a_client(settings, context):
 
 def test_a_sites_own_folder(settings, context, site):
     held_out = {"data_dir": str(site / "train"), "held_out_dir": str(site / "held-out"), "site": "north"}
-    found = ask(settings, context(**held_out))
-    assert (found.client, found.clips, found.frames) == ("north", 2, 8)
+    report = ask(settings, context(**held_out))
+    assert (report.client, report.clips, report.frames) == ("north", 2, 8)
     without = ask(settings, context(data_dir=str(site / "train"), site="north"))
     assert without.clips == 0
 

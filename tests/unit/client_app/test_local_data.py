@@ -15,7 +15,7 @@ from fedvsr_core.errors import ConfigurationError, DataError
 @pytest.fixture(autouse=True)
 def afresh():
     local_data._divided.cache_clear()
-    local_data._memory.cache_clear()
+    local_data._frame_cache.cache_clear()
 
 
 @pytest.fixture

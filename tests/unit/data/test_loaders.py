@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.data.loaders import Batches, Draw, ahead, to_float
+from fedvsr_core.data.loaders import Batches, Draw, prefetched, to_float
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 from fedvsr_core.settings import Training
@@ -61,11 +61,11 @@ def test_low_and_high_show_the_same(seed, index):
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**63 - 1))
 def test_same_seed_same_batches_whatever_was_drawn_before(seed):
-    one, two = Batches([clip()], TRAINING, seed=seed), Batches([clip()], TRAINING, seed=seed)
-    two.draw(7)
-    list(two)
-    assert all(torch.equal(a, b) for a, b in zip(all_of(one), all_of(two), strict=True))
-    assert one.digest() == two.digest()
+    first, second = Batches([clip()], TRAINING, seed=seed), Batches([clip()], TRAINING, seed=seed)
+    second.draw(7)
+    list(second)
+    assert all(torch.equal(a, b) for a, b in zip(all_of(first), all_of(second), strict=True))
+    assert first.digest() == second.digest()
 
 
 def test_fewer_steps_are_the_first_of_more():
@@ -98,9 +98,9 @@ def test_digest_knows_the_size_of_the_crop():
     same = 0
     for seed in range(50):
         sizes = [TRAINING.model_copy(update={"steps": 1, "batch": 1, "patch": patch}) for patch in (4, 5)]
-        one, other = (Batches([clip(height=5, width=5)], size, seed=seed) for size in sizes)
-        same += one.draw(0) == other.draw(0)
-        assert one.digest() != other.digest()
+        first, second = (Batches([clip(height=5, width=5)], size, seed=seed) for size in sizes)
+        same += first.draw(0) == second.draw(0)
+        assert first.digest() != second.digest()
     assert same > 0
 
 
@@ -195,7 +195,7 @@ def test_workers_change_nothing(workers):
 @pytest.mark.parametrize("workers", [0, 1, 4])
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_ahead_is_in_order(count, workers):
-    assert list(ahead(lambda number: number**2, count, workers=workers)) == [n**2 for n in range(count)]
+    assert list(prefetched(lambda number: number**2, count, workers=workers)) == [n**2 for n in range(count)]
 
 
 def test_ahead_passes_errors_on_and_stops():
@@ -206,7 +206,7 @@ def test_ahead_passes_errors_on_and_stops():
         return 1 // (3 - number)
 
     with pytest.raises(ZeroDivisionError):
-        list(ahead(make, 1000, workers=2))
+        list(prefetched(make, 1000, workers=2))
     assert max(made) < 10
 
 

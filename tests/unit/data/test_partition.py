@@ -161,7 +161,7 @@ def test_each_client_has_a_camera_of_its_own():
     equal = Equal(min_frames=1, min_size=2, scale=2)
     parts = ByDegradation(clips=equal, steps=steps, scale=2, seed=0)(whole([1] * 6), 3)
     cameras = [{shot.degradation for shot in part} for part in parts]
-    assert [len(found) for found in cameras] == [1, 1, 1]
+    assert [len(camera) for camera in cameras] == [1, 1, 1]
     assert len({camera.parameter("noise", "any clip") for (camera,) in cameras}) == 3
 
 

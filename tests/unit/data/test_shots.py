@@ -41,8 +41,8 @@ def test_cuts_are_views():
 
 def test_equal_cuts_count_once():
     pixels = Untouchable()
-    one, same, other = (Shot("a", pixels).between(*frames).high for frames in ((1, 3), (1, 3), (0, 3)))
-    assert len({one, same, other}) == 2
+    first, equal, other = (Shot("a", pixels).between(*frames).high for frames in ((1, 3), (1, 3), (0, 3)))
+    assert len({first, equal, other}) == 2
 
 
 def test_whole_cuts_keep_the_name():

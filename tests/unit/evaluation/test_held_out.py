@@ -7,13 +7,16 @@ import torch
 from fedvsr_core.components import build
 from fedvsr_core.data.degradation import bicubic_down, bicubic_up
 from fedvsr_core.errors import ConfigurationError, DataError, MissingToolError
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out, protocol_of
 from fedvsr_core.metrics import vmaf
 from fedvsr_core.metrics.psnr import psnr
 from fedvsr_core.metrics.ssim import ssim
 from server_app.config import compose
 
-TINY = "model.width=4 model.blocks=1 data.held_out_clips=2 data.frames=6 data.height=12 data.width=14"
+TINY = (
+    "evaluation.chunk=4 model.width=4 model.blocks=1"
+    " data.held_out_clips=2 data.frames=6 data.height=12 data.width=14"
+)
 
 
 @pytest.fixture
@@ -27,13 +30,7 @@ def composed():
 @pytest.fixture
 def held_out():
     def make(settings):
-        return HeldOut(
-            build(settings.data).held_out(),
-            degradation=build(settings.degradation),
-            chunk=4,
-            device=torch.device("cpu"),
-            protocol=protocol_of(settings),
-        )
+        return build_held_out(settings, build(settings.data).held_out(), torch.device("cpu"))
 
     return make
 
@@ -82,7 +79,7 @@ def test_what_is_missing_shows_before_anything_is_decoded(composed, held_out, mo
     def absent():
         raise MissingToolError("VMAF needs the package imageio-ffmpeg")
 
-    monkeypatch.setattr("fedvsr_core.metrics.suite.find_ffmpeg", absent)
+    monkeypatch.setattr("fedvsr_core.metrics.measure.find_ffmpeg", absent)
     with pytest.raises(MissingToolError, match="VMAF needs"):
         held_out(composed("evaluation.metrics=[vmaf]"))
     assert vmaf.find_ffmpeg()

@@ -66,7 +66,18 @@ def test_a_superlink_that_has_forgotten_the_run(play):
     assert seen == {"status": "finished:unknown", "status-details": "[code: 2] Run not found"}
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT and SIGTERM interrupt, even where whoever started the tests ignores them."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_a_run_is_submitted_ends_the_run(monkeypatch, number):
     def answer(*words):
         os.kill(os.getpid(), number)
@@ -81,6 +92,7 @@ def test_an_interrupt_while_a_run_is_submitted_ends_the_run(monkeypatch, number)
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_does_not_wait(monkeypatch):
     reached = []
 

@@ -32,16 +32,16 @@ def sent(data):
 def test_reads_what_numpy_writes(data, shape):
     array = data.draw(hnp.arrays(data.draw(TYPES | st.just(np.dtype(bool))), shape))
     array = np.asarray(np.asfortranarray(array)) if data.draw(st.booleans()) else array
-    found = view(Array(array))
-    assert (found.dtype, found.shape) == (array.dtype, array.shape)
-    assert found.tobytes() == array.tobytes()
+    seen = view(Array(array))
+    assert (seen.dtype, seen.shape) == (array.dtype, array.shape)
+    assert seen.tobytes() == array.tobytes()
 
 
 def test_copies_nothing_and_can_t_be_written():
     array = Array(np.arange(6.0))
-    found = view(array)
-    assert np.shares_memory(found, np.frombuffer(array.data, np.uint8))
-    assert not found.flags.writeable
+    seen = view(array)
+    assert np.shares_memory(seen, np.frombuffer(array.data, np.uint8))
+    assert not seen.flags.writeable
 
 
 @pytest.mark.parametrize(

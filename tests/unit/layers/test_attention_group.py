@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fedvsr_core.layers.attention_group import AttentionGroup
+from tests.unit.golden import assert_golden
 
 CASES = [
     {"width": 16, "window": (2, 4, 4), "heads": 2, "mutual": True},
@@ -22,7 +23,7 @@ def test_equals_golden(golden_module, case):
     layers = group(**CASES[case])
     tensors = golden_module(layers, f"vrt_tmsag_{case}")
     found = layers(tensors["x"].movedim(1, -1)).movedim(-1, 1)
-    torch.testing.assert_close(found, tensors["out"], rtol=0, atol=2e-5)
+    assert_golden(found, tensors, "out", atol=2e-5)
 
 
 @pytest.mark.parametrize("halves", [(True, False), (False, True), (True, True)], ids=str)

@@ -4,14 +4,15 @@ import torch
 
 from fedvsr_core.layers.deform_align import SecondOrderDeformAlign
 from fedvsr_core.layers.warp import flow_warp
+from tests.unit.golden import assert_golden
 
 
 def test_equals_golden(golden_tensors):
     tensors = golden_tensors("component_second_order_deform_align")
     align = SecondOrderDeformAlign(8, 10)
-    align.load_state_dict({n.removeprefix("a.sd."): one for n, one in tensors.items() if ".sd." in n})
+    align.load_state_dict({n.removeprefix("a.sd."): tensor for n, tensor in tensors.items() if ".sd." in n})
     inputs = (tensors[f"a.{name}"] for name in ("x", "extra_feat", "flow_1", "flow_2"))
-    torch.testing.assert_close(align(*inputs), tensors["a.out"], rtol=0, atol=2e-5)
+    assert_golden(align(*inputs), tensors, "a.out", atol=2e-5)
 
 
 def test_untrained_it_warps_both_features_by_their_flows():

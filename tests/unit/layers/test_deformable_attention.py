@@ -7,6 +7,7 @@ import torch
 
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.layers.deformable_attention import deformable_attention
+from tests.unit.golden import assert_golden
 
 CASES = {  # batch, heads, kernel
     0: (2, 4, (3, 3)),
@@ -38,11 +39,11 @@ def test_values_and_gradients_equal_golden(golden_tensors, case, chunk):
 
     inputs = [given(name).clone().requires_grad_() for name in ("q", "kv", "offset")]
     found = deformable_attention(*inputs, heads=heads, kernel=kernel, chunk=chunk)
-    torch.testing.assert_close(found, given("out"), rtol=0, atol=2e-6)
+    assert_golden(found, tensors, f"{case}.out", atol=2e-6)
     for name, gradient in zip(
         ("q", "kv", "offset"), torch.autograd.grad(found, inputs, given("grad_out")), strict=True
     ):
-        torch.testing.assert_close(gradient, given(f"grad_{name}"), rtol=1e-4, atol=2e-5)
+        assert_golden(gradient, tensors, f"{case}.grad_{name}", rtol=1e-4, atol=2e-5)
 
 
 def test_gradients_are_those_of_finite_differences():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fedvsr_core.layers.guided_alignment import GuidedAlignment
+from tests.unit.golden import assert_golden
 
 CASES = {
     0: {"width": 16, "window": (3, 3), "heads": 4, "groups": 8, "reach": 10.0},
@@ -21,9 +22,9 @@ def test_equals_golden(golden_module, case):
         [features["warped1"], features["warped2"]],
         [tensors["flow1"], tensors["flow2"]],
     )
-    torch.testing.assert_close(found.movedim(-1, 2), tensors["out"], rtol=0, atol=1e-5)
+    assert_golden(found.movedim(-1, 2), tensors, "out", atol=1e-5)
     for number, flow in enumerate(flows, start=1):
-        torch.testing.assert_close(flow, tensors[f"updated_flow{number}"], rtol=0, atol=1e-5)
+        assert_golden(flow, tensors, f"updated_flow{number}", atol=1e-5)
 
 
 def test_untrained_it_hands_on_the_flows_it_got():

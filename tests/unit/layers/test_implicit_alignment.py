@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fedvsr_core.layers.implicit_alignment import ImplicitAlignment
+from tests.unit.golden import assert_golden
 
 
 @pytest.mark.parametrize(("case", "width", "heads"), [("a", 24, 3), ("b", 120, 6)])
@@ -11,14 +12,14 @@ def test_equals_golden(golden_tensors, case, width, heads):
     tensors = golden_tensors("component_implicit_alignment")
     align = ImplicitAlignment(width, heads)
     weights = {
-        n.removeprefix(f"{case}.sd."): one for n, one in tensors.items() if n.startswith(f"{case}.sd.")
+        n.removeprefix(f"{case}.sd."): tensor for n, tensor in tensors.items() if n.startswith(f"{case}.sd.")
     }
     for name in ("position_bias", "window_idx_offset"):
         torch.testing.assert_close(align.state_dict()[name], weights[name], rtol=0, atol=1e-5)
     align.load_state_dict(weights)
     flow = tensors[f"{case}.flow_hw2"].permute(0, 3, 1, 2)
     aligned = align(tensors[f"{case}.y_source"], tensors[f"{case}.x_target"], flow)
-    torch.testing.assert_close(aligned, tensors[f"{case}.out"], rtol=0, atol=1e-4)
+    assert_golden(aligned, tensors, f"{case}.out", atol=1e-4)
 
 
 def test_without_a_query_it_is_the_mean_of_the_four_pixels():

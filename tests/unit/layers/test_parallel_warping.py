@@ -5,6 +5,7 @@ import torch
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.parallel_warping import ParallelWarping
+from tests.unit.golden import assert_golden
 
 CASES = {
     "pa2": {"width": 16, "neighbours": 1, "groups": 4, "reach": 10.0},
@@ -20,7 +21,7 @@ def test_equals_golden(golden_module, case):
     neighbours = [tensors[f"x{number}"] for number in range(CASES[case]["neighbours"])]
     flows = [tensors[f"flow{number}"] for number in range(CASES[case]["neighbours"])]
     found = warping.align(neighbours, tensors["current"], flows)
-    torch.testing.assert_close(found, tensors["out"], rtol=0, atol=2e-5)
+    assert_golden(found, tensors, "out", atol=2e-5)
 
 
 def test_untrained_it_samples_where_the_flow_points():

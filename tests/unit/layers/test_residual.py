@@ -9,7 +9,7 @@ def test_equals_golden(golden_tensors):
     tensors = golden_tensors("component_conv_residual_blocks")
     backbone = Backbone(11, 8, 2)
     backbone.load_state_dict(
-        {n.removeprefix("sd."): one for n, one in tensors.items() if n.startswith("sd.")}
+        {n.removeprefix("sd."): tensor for n, tensor in tensors.items() if n.startswith("sd.")}
     )
     torch.testing.assert_close(backbone(tensors["x"]), tensors["out"], rtol=0, atol=1e-5)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fedvsr_core.layers.shifted_windows import ShiftedWindowBlock, WindowAttention, mask_of
+from tests.unit.golden import assert_golden
 
 CASES = {
     "a": {"width": 24, "heads": 3, "window": (3, 4, 4), "size": (3, 10, 13)},
@@ -23,7 +24,7 @@ def weights(tensors, prefix):
 
 def test_masks_equal_golden(case):
     sizes, tensors = case
-    assert torch.equal(mask_of(sizes["size"], sizes["window"], torch.device("cpu")), tensors["mask"])
+    assert torch.equal(mask_of(sizes["size"], sizes["window"], torch.device("cpu")), tensors["mask"].float())
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -34,9 +35,8 @@ def test_attention_equals_golden(case, masked):
     index = attention.relative_position_index
     assert torch.equal(index, state["relative_position_index"])
     attention.load_state_dict(state)
-    found = attention(tensors["attn_in"], tensors["mask"] if masked else None)
-    expected = tensors["attn_out_masked" if masked else "attn_out_nomask"]
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    found = attention(tensors["attn_in"], tensors["mask"].float() if masked else None)
+    assert_golden(found, tensors, "attn_out_masked" if masked else "attn_out_nomask", atol=2e-5)
 
 
 @pytest.mark.parametrize("shifted", [True, False])
@@ -46,9 +46,8 @@ def test_blocks_equal_golden(case, shifted):
         sizes["width"], sizes["heads"], sizes["window"], shifted=shifted, drop_path=0.5
     ).eval()
     block.load_state_dict(weights(tensors, "block.sd."))
-    found = block(tensors["block_in"], tensors["mask"])
-    expected = tensors["block_out_shift" if shifted else "block_out_noshift"]
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    found = block(tensors["block_in"], tensors["mask"].float())
+    assert_golden(found, tensors, "block_out_shift" if shifted else "block_out_noshift", atol=2e-5)
 
 
 def test_paths_are_dropped_for_whole_clips_and_the_others_scaled():

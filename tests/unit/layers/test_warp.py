@@ -5,6 +5,7 @@ import torch
 
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.layers.warp import flow_warp, nearest_four
+from tests.unit.golden import assert_golden
 
 
 def columns_first(flow):
@@ -72,11 +73,8 @@ def test_a_flow_of_another_size():
 def test_the_four_pixels_around_equal_golden(golden_tensors, case):
     tensors = golden_tensors("flow_warp")
     flow = columns_first(tensors[f"{case}.flow"])
-    for name, warped in (
-        ("nearest4.zeros", nearest_four(tensors[f"{case}.x"], flow)),
-        ("bilinear.zeros", flow_warp(tensors[f"{case}.x"], flow)),
-    ):
-        torch.testing.assert_close(warped, tensors[f"{case}.{name}"], rtol=0, atol=1e-5)
+    assert_golden(nearest_four(tensors[f"{case}.x"], flow), tensors, f"{case}.nearest4.zeros", atol=1e-5)
+    assert_golden(flow_warp(tensors[f"{case}.x"], flow), tensors, f"{case}.bilinear.zeros", atol=1e-5)
 
 
 def test_the_four_pixels_around_by_hand():

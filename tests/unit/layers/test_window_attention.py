@@ -5,6 +5,7 @@ import torch
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.window_attention import WindowAttention
+from tests.unit.golden import assert_golden
 
 CASES = {
     0: {"width": 16, "window": (2, 4, 4), "heads": 2, "mutual": True},
@@ -19,9 +20,8 @@ def test_equals_golden(golden_module, case, gradient):
     attention = WindowAttention(**CASES[case])
     tensors = golden_module(attention, f"vrt_window_attention_{case}")
     with torch.set_grad_enabled(gradient):
-        for name, mask in (("out_unmasked", None), ("out_masked", tensors["mask"])):
-            found = attention(tensors["x"], mask)
-            torch.testing.assert_close(found, tensors[name], rtol=0, atol=2e-6)
+        for name, mask in (("out_unmasked", None), ("out_masked", tensors["mask"].float())):
+            assert_golden(attention(tensors["x"], mask), tensors, name, atol=2e-6)
 
 
 def written_out(attention, x, mask):
@@ -50,10 +50,10 @@ def test_the_fused_kernel_has_the_gradients_of_the_formula():
         torch.testing.assert_close(ours, formula, rtol=0, atol=1e-10)
 
 
-def test_the_bias_is_gathered_once_for_weights_that_stay(monkeypatch):
+def test_the_bias_is_gather_bias_once_for_weights_that_stay(monkeypatch):
     attention = WindowAttention(width=8, window=(1, 2, 2), heads=2, mutual=False)
-    x, calls, gathered = torch.randn(1, 4, 8), [], attention._gathered
-    monkeypatch.setattr(attention, "_gathered", lambda tokens: calls.append(tokens) or gathered(tokens))
+    x, calls, gathered = torch.randn(1, 4, 8), [], attention._gather_bias
+    monkeypatch.setattr(attention, "_gather_bias", lambda tokens: calls.append(tokens) or gathered(tokens))
     with torch.no_grad():
         before = attention(x)
         attention(x)

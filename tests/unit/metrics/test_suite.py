@@ -1,5 +1,6 @@
 """Promises: several metrics at once, frame by frame, to the values that each has by itself."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -65,3 +66,14 @@ def test_what_is_missing_shows_at_once(nowhere):
             Suite(["psnr-y", name], border=0, device=CPU)
     with pytest.raises(ConfigurationError, match="metric 'vmafs' is unknown; did you mean 'vmaf'"):
         Suite(["vmafs"], border=0, device=CPU)
+
+
+def test_only_what_is_asked_for_is_loaded(nowhere, monkeypatch):
+    def absent():
+        raise MissingToolError("VMAF needs the package imageio-ffmpeg")
+
+    monkeypatch.setattr("fedvsr_core.metrics.measure.find_ffmpeg", absent)
+    suite = Suite(["psnr-y", "tof", "warping"], border=0, device=CPU)
+    assert suite.made_by == dict.fromkeys(("tof", "warping"), f"Farneback's flow of OpenCV {cv2.__version__}")
+    with pytest.raises(MissingToolError, match="VMAF needs"):
+        Suite(["psnr-y", "vmaf"], border=0, device=CPU)

@@ -52,9 +52,9 @@ def test_there_are_models():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_configuration_says_all_and_agrees_with_the_data(name):
-    found = compose({"model": name})
-    network = build(found.model)
-    assert network.scale == found.degradation["scale"]
+    settings = compose({"model": name})
+    network = build(settings.model)
+    assert network.scale == settings.degradation["scale"]
     assert type(network).__module__.startswith("fedvsr_core.models.")
 
 

@@ -5,6 +5,7 @@ import torch
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.models.iart import IART, _Backbone
+from tests.unit.golden import assert_golden
 
 SMALL = {"mid_channels": 8, "embed_dim": 16, "depths": [1], "num_heads": [2], "window_size": (3, 4, 4)}
 
@@ -16,7 +17,7 @@ def test_a_backbone_equals_golden(golden_tensors):
         {n.removeprefix("sd."): one for n, one in tensors.items() if n.startswith("sd.")}
     )
     found = backbone(tensors["x"], lambda part, *inputs: part(*inputs))
-    torch.testing.assert_close(found, tensors["out"], rtol=0, atol=5e-5)
+    assert_golden(found, tensors, "out", atol=5e-5)
 
 
 def test_a_cache_on_the_cpu_changes_nothing():

@@ -15,9 +15,9 @@ def test_there_is_one_for_each_size():
 @pytest.mark.parametrize("family", ["vrt", "rvrt"])
 def test_larger_cards_take_more(family):
     trained = [compose({"experiment": name}).training for name in PRESETS if name.startswith(family)]
-    frames = [one.window * one.batch for one in trained]
+    frames = [training.window * training.batch for training in trained]
     assert frames == sorted(set(frames))
-    assert all(one.checkpointing and one.patch == 64 for one in trained)
+    assert all(training.checkpointing and training.patch == 64 for training in trained)
 
 
 @pytest.mark.parametrize("name", ["vrt_8gb", "vrt_80gb", "rvrt_8gb"])

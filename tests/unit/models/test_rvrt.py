@@ -1,7 +1,6 @@
 """Promises: RVRT as published, in values, gradients, names and numbers of parameters; its other head too."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers.spynet import neighbour_flows
 from fedvsr_core.models.rvrt import RVRT, FeatureBlock, _guides
 from server_app.config import compose
+from tests.unit.golden import GOLDEN, assert_golden, assert_golden_gradients, golden_network
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "models"
 SMALL = {
     "window_size": (2, 4, 4),
     "num_blocks": (1, 1, 1),
@@ -23,23 +22,11 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", ["rvrt_a", pytest.param("rvrt_b", marks=pytest.mark.slow)])
-def test_equals_golden(golden_path, golden_tensors, name):
-    about = json.loads(golden_path(f"{name}.json").read_text())
-    raw = golden_tensors(*(file.removesuffix(".safetensors") for file in about["files"]["state_dict"]))
-    tensors = golden_tensors(f"{name}_io")
-    network = RVRT(**about["config"]).eval()
-    found = [[key, list(one.shape), f"{one.dtype}"[6:]] for key, one in network.state_dict().items()]
-    assert found == about["state_dict_keys"]
-    network.load_state_dict({key: raw[key].to(one.dtype) for key, one in network.state_dict().items()})
-
-    high = network(tensors["input"].float())
-    torch.testing.assert_close(high, tensors["output"], rtol=0, atol=about["suggested_tolerance"]["atol"])
-    loss = high.square().mean()
-    loss.backward()
-    assert loss.item() == pytest.approx(about["loss_value"], rel=1e-5)
-    norms = {name: parameter.grad.norm().item() for name, parameter in network.named_parameters()}
-    assert norms == {name: pytest.approx(norm, rel=1e-3) for name, norm in about["grad_l2"].items()}
+def test_equals_golden():
+    network, tensors, about = golden_network(RVRT, "rvrt_a", "spynet_f16")
+    high = network(tensors["input"])
+    assert_golden(high, tensors, "output", atol=about["tolerance"])
+    assert_golden_gradients(network, high, about, loss_rtol=1e-5)
 
 
 def test_names_shapes_and_parameters_are_as_published():
@@ -55,7 +42,7 @@ def test_a_feature_block_equals_golden(golden_module):
     )
     tensors = golden_module(block, "rvrt_rstb")
     found = block(tensors["x"].movedim(2, -1)).movedim(-1, 2)
-    torch.testing.assert_close(found, tensors["out"], rtol=0, atol=1e-5)
+    assert_golden(found, tensors, "out", atol=1e-5)
 
 
 def test_flows_to_the_clip_before_by_hand():

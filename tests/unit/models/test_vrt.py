@@ -1,7 +1,6 @@
 """Promises: VRT as published, in values, gradients, names and numbers of parameters; its other heads too."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +9,8 @@ from fedvsr_core.components import build
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.models.vrt import VRT
 from server_app.config import compose
+from tests.unit.golden import GOLDEN, assert_golden, assert_golden_gradients, golden_network
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "models"
-CHAOTIC = {"vrt_c"}
-"""float32 itself is off by as much there: in float64, our output differs by golden's rounding alone."""
 SMALL = {
     "img_size": (4, 32, 32),
     "window_size": (4, 4, 4),
@@ -26,25 +23,13 @@ SMALL = {
 
 
 @pytest.mark.parametrize(
-    "name", ["vrt_b", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vrt_a", "vrt_c"))]
+    ("name", "flow_network"), [("vrt_b", None), pytest.param("vrt_a", "spynet_f16", marks=pytest.mark.slow)]
 )
-def test_equals_golden(golden_path, golden_tensors, name):
-    about = json.loads(golden_path(f"{name}.json").read_text())
-    raw = golden_tensors(*(file.removesuffix(".safetensors") for file in about["files"]["state_dict"]))
-    tensors = golden_tensors(f"{name}_io")
-    network = VRT(**about["config"]).eval()
-    found = [[key, list(one.shape), f"{one.dtype}"[6:]] for key, one in network.state_dict().items()]
-    assert found == about["state_dict_keys"]
-    network.load_state_dict({key: raw[key].to(one.dtype) for key, one in network.state_dict().items()})
-
+def test_equals_golden(name, flow_network):
+    network, tensors, about = golden_network(VRT, name, flow_network)
     high = network(tensors["input"])
-    torch.testing.assert_close(high, tensors["output"], rtol=0, atol=about["suggested_tolerance"]["atol"])
-    loss = high.square().mean()
-    loss.backward()
-    assert loss.item() == pytest.approx(about["loss_value"], rel=1e-5)
-    norms = {name: parameter.grad.norm().item() for name, parameter in network.named_parameters()}
-    close = 1e-2 if name in CHAOTIC else 1e-3
-    assert norms == {name: pytest.approx(norm, rel=close) for name, norm in about["grad_l2"].items()}
+    assert_golden(high, tensors, "output", atol=about["tolerance"])
+    assert_golden_gradients(network, high, about, loss_rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["vrt", "vrt_16"])
@@ -62,8 +47,8 @@ def test_a_stage_equals_golden(golden_module, step, inputs, width, name):
     stage = _stage(step, inputs, width)
     tensors = golden_module(stage, f"vrt_stage_{name}")
     x = tensors["x"].movedim(1, -1)
-    torch.testing.assert_close(stage.resample(x).movedim(-1, 1), tensors["reshaped"], rtol=0, atol=1e-5)
-    torch.testing.assert_close(stage(x, [], []).movedim(-1, 1), tensors["out"], rtol=0, atol=2e-5)
+    assert_golden(stage.resample(x).movedim(-1, 1), tensors, "reshaped", atol=1e-5)
+    assert_golden(stage(x, [], []).movedim(-1, 1), tensors, "out", atol=2e-5)
 
 
 def _stage(step, inputs, width):

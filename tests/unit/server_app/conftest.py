@@ -10,8 +10,9 @@ from client_app.app import app as client_app
 from fedvsr_core.errors import FedVSRError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.code import code_digest
-from server_app import cohort, exchange
+from server_app import asking, cohort
 from server_app.config import compose
+from tests.unit.server_app.sites import Sites
 
 
 class FakeGrid(Grid):
@@ -75,7 +76,7 @@ class FakeGrid(Grid):
         return Message(*args, **kwargs)
 
 
-class Federation(FakeGrid):
+class ClientGrid(FakeGrid):
     """A grid whose nodes run the real ClientApp on their partitions of a simulated dataset.
 
     Attributes:
@@ -117,9 +118,9 @@ def fake_grid():
 
 
 @pytest.fixture
-def federation():
-    """Makes a `Federation`."""
-    return Federation
+def client_grid():
+    """Makes a `ClientGrid`."""
+    return ClientGrid
 
 
 @pytest.fixture
@@ -133,6 +134,18 @@ def introduction():
         return Message(RecordDict(content), reply_to=message)
 
     return introduce
+
+
+@pytest.fixture
+def sites():
+    """Four `Sites`."""
+    return Sites(4)
+
+
+@pytest.fixture
+def make_sites():
+    """Makes `Sites`."""
+    return Sites
 
 
 class Clock:
@@ -163,7 +176,7 @@ class Clock:
 def clock(monkeypatch):
     """The time of the modules that wait."""
     clock = Clock()
-    monkeypatch.setattr(exchange, "time", clock)
+    monkeypatch.setattr(asking, "time", clock)
     monkeypatch.setattr(cohort, "time", clock)
     return clock
 

@@ -7,13 +7,13 @@ import torch
 from flwr.app import Error, Message
 
 from fedvsr_core.components import build
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
-from server_app.norms import Norms
 from server_app.records.journal import Journal, read_journal
 from server_app.records.run_dir import RunDir
 from server_app.records.summary import summary
 from server_app.rounds import Rounds
+from server_app.state import RunState
 
 
 @pytest.fixture
@@ -23,14 +23,8 @@ def run(tiny, tmp_path):
     def go(grid, overrides="evaluation.clients=1 data.held_out_clips=3"):
         settings = tiny(overrides)
         directory = RunDir.create(str(tmp_path / "runs"), ["tiny"])
-        held_out = HeldOut(
-            build(settings.data).held_out(),
-            degradation=build(settings.degradation),
-            chunk=settings.evaluation.chunk,
-            device=torch.device("cpu"),
-            protocol=protocol_of(settings),
-        )
-        parts = {"strategy": build(settings.strategy.server, num_rounds=2), "model": build(settings.model)}
+        held_out = build_held_out(settings, build(settings.data).held_out(), torch.device("cpu"))
+        strategy = build(settings.strategy.server, num_rounds=2)
         with Journal(directory.journal) as journal:
             rounds = Rounds(
                 settings,
@@ -38,8 +32,7 @@ def run(tiny, tmp_path):
                 held_out=held_out,
                 run_dir=directory,
                 journal=journal,
-                norms={"arrays": Norms()},
-                **parts,
+                state=RunState(settings, build(settings.model), strategy),
             )
             rounds.gather()
             rounds.run(None)
@@ -66,8 +59,8 @@ def spoil_scores(grid, change, of_partition=0):
 
 
 @pytest.mark.parametrize("clients", [2, 5])
-def test_the_federations_mean_is_that_of_all_clips_in_one_place(run, federation, clients):
-    lines, _ = run(federation(clients))
+def test_the_federations_mean_is_that_of_all_clips_in_one_place(run, client_grid, clients):
+    lines, _ = run(client_grid(clients))
     central, federated = of(lines, "evaluate"), of(lines, "evaluate-clients")
     assert [line["round"] for line in federated] == [line["round"] for line in central] == [0, 1, 2]
     for one, other in zip(central, federated, strict=True):
@@ -81,8 +74,8 @@ def test_the_federations_mean_is_that_of_all_clips_in_one_place(run, federation,
 
 
 @pytest.mark.parametrize(("every", "rounds"), [("null", []), (2, [0, 2]), (5, [0, 2])])
-def test_when_clients_score(run, federation, every, rounds):
-    lines, _ = run(federation(2), f"evaluation.clients={every} data.held_out_clips=2")
+def test_when_clients_score(run, client_grid, every, rounds):
+    lines, _ = run(client_grid(2), f"evaluation.clients={every} data.held_out_clips=2")
     assert [line["round"] for line in of(lines, "evaluate-clients")] == rounds
 
 
@@ -102,8 +95,8 @@ def test_when_clients_score(run, federation, every, rounds):
     ],
     ids=["error", "nan", "huge", "count", "identity", "code", "late"],
 )
-def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, federation, change, reason):
-    grid = federation(2)
+def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, client_grid, change, reason):
+    grid = client_grid(2)
     spoil_scores(grid, change)
     overrides = "evaluation.clients=1 data.held_out_clips=2 cohort.timeout_s=0.2"
     if reason == "it didn't reply in time":
@@ -116,8 +109,8 @@ def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, federation, chan
     assert math.isfinite(line["psnr-y"])
 
 
-def test_without_any_clips_the_run_goes_on(run, federation):
-    grid = federation(2)
+def test_without_any_clips_the_run_goes_on(run, client_grid):
+    grid = client_grid(2)
     for partition in (0, 1):
         spoil_scores(grid, lambda message, _: Message(Error(0, "no clips"), reply_to=message), partition)
     lines, directory = run(grid)
@@ -126,8 +119,8 @@ def test_without_any_clips_the_run_goes_on(run, federation):
     assert "the clients' own held-out video" in summary(lines, directory)
 
 
-def test_the_summary_shows_it_and_what_it_cost(run, federation):
-    lines, directory = run(federation(2))
+def test_the_summary_shows_it_and_what_it_cost(run, client_grid):
+    lines, directory = run(client_grid(2))
     text = summary(lines, directory)
     assert "## Scores on the clients' own held-out video" in text
     assert "exact mean over 3 clips of 2 clients" in text

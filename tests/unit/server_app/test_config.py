@@ -105,6 +105,9 @@ TOGETHER = {
     "optimiser.lr=fast": "optimiser.lr: input should be a valid number, got 'fast'",
     "strategy.server.threshold=x": "strategy.server.threshold: input should be a valid number, got 'x'",
     "loss.parts.charbonnier.loss.eps=x": "loss.parts.charbonnier.loss.eps: input should be a valid number",
+    "optimiser.betas=[nan,0.9]": "optimiser.betas: numbers must be finite, but betas[0] is nan",
+    "optimiser.weight_decay=-1": "optimiser.weight_decay: input should be greater than or equal to 0, got -1",
+    "+optimiser.eps=inf": "optimiser.eps: numbers must be finite, but eps is inf",
     # targets
     "data._target_=os.system": "data: _target_ must name a class below fedvsr_core., ",
     "~partition._target_": "partition: _target_ must name a class below fedvsr_core., ",
@@ -287,7 +290,7 @@ def test_saved_settings_are_plain_and_resolved(tmp_path):
         (b"\xff\xfe\xfa", "can't be read as a saved configuration: "),
         (b"- 1\n- 2\n", "must hold a saved configuration, got a list"),
         (b"", r"problem\(s\) in the configuration:\n  - seed: Field required"),
-        (b"seed: 0\n", r"problem\(s\) in the configuration:\n  - rounds: Field required"),
+        (b"seed: 0\n", r"problem\(s\) in the configuration:\n  - model: Field required"),
     ],
     ids=["missing", "no yaml", "no text", "a list", "empty", "incomplete"],
 )

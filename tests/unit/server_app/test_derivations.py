@@ -74,9 +74,9 @@ def expected(settings, rule):
     [("fedavg", ""), ("fedprox", f"strategy.client.mu={MU}"), ("scaffold", ""), ("fedmedian", "")],
     ids=["fedavg", "fedprox", "scaffold", "fedmedian"],
 )
-def test_two_rounds_of_the_real_pair(tiny, federation, tmp_path, rule, overrides):
+def test_two_rounds_of_the_real_pair(tiny, client_grid, tmp_path, rule, overrides):
     settings = tiny(f"{SGD} {overrides}", rule)
-    run = Run(settings, federation(CLIENTS), tmp_path / "runs")
+    run = Run(settings, client_grid(CLIENTS), tmp_path / "runs")
     torch.manual_seed(derive(settings.seed, "model"))
     run.model = build(settings.model)
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
@@ -92,10 +92,10 @@ def test_two_rounds_of_the_real_pair(tiny, federation, tmp_path, rule, overrides
 
 
 @pytest.mark.parametrize("rule", ["fedprox", "scaffold", "fedmedian", "fedsr", "min_max"])
-def test_one_client_with_all_data_trains_as_alone(tiny, federation, tmp_path, rule):
+def test_one_client_with_all_data_trains_as_alone(tiny, client_grid, tmp_path, rule):
     off = {"fedprox": "strategy.client.mu=0", "fedsr": "strategy.client.weight=0"}.get(rule, "")
     runs = [
-        Run(tiny(f"{SGD} {overrides}", strategy), federation(1), tmp_path / strategy).go()
+        Run(tiny(f"{SGD} {overrides}", strategy), client_grid(1), tmp_path / strategy).go()
         for strategy, overrides in (("fedavg", ""), (rule, off))
     ]
     # With one client c = c_1 after each round, so SCAFFOLD's correction is zero, too.

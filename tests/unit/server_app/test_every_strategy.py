@@ -37,9 +37,9 @@ def settings_of(tiny, strategy, overrides="", clients=4):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_two_rounds_with_a_failing_and_a_nan_client(tiny, federation, tmp_path, strategy):
+def test_two_rounds_with_a_failing_and_a_nan_client(tiny, client_grid, tmp_path, strategy):
     clients = CLIENTS.get(strategy, 4)
-    run = Run(settings_of(tiny, strategy, clients=clients), federation(clients), tmp_path / "runs")
+    run = Run(settings_of(tiny, strategy, clients=clients), client_grid(clients), tmp_path / "runs")
     before = run.weights()
     run.grid.spoil = {0: answering(FAULTS["error"]), 1: FAULTS["non-finite"]}
     run.go()
@@ -65,28 +65,28 @@ def late(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_frozen_part_begins_to_learn_in_mid_run(tiny, federation, tmp_path, late, strategy):
+def test_a_frozen_part_begins_to_learn_in_mid_run(tiny, client_grid, tmp_path, late, strategy):
     clients = CLIENTS.get(strategy, 4)
     settings = settings_of(tiny, strategy, "rounds=3 flow.frozen_steps=1", clients)
-    run = Run(settings, federation(clients), tmp_path / "whole").go()
+    run = Run(settings, client_grid(clients), tmp_path / "whole").go()
     assert [line["refused"] for line in run.lines("train")] == [[]] * 3
     assert not any(line["kept-model"] for line in run.lines("train"))
     bytes_down = [line["bytes-down"] for line in run.lines("train")]
     assert bytes_down[0] < bytes_down[1] == bytes_down[2]
-    start = Run(settings, federation(clients), tmp_path / "start").weights()
+    start = Run(settings, client_grid(clients), tmp_path / "start").weights()
     assert (run.weights()["forwards.enter.weight"] != start["forwards.enter.weight"]).any()
 
 
 @pytest.mark.parametrize("strategy", STATEFUL)
-def test_a_run_resumes_where_a_frozen_part_begins_to_learn(tiny, federation, tmp_path, late, strategy):
+def test_a_run_resumes_where_a_frozen_part_begins_to_learn(tiny, client_grid, tmp_path, late, strategy):
     settings = settings_of(tiny, strategy, "rounds=3 flow.frozen_steps=1")
-    whole = Run(settings, federation(4), tmp_path / "whole").go()
-    broken = Run(settings, federation(4), tmp_path / "broken")
+    whole = Run(settings, client_grid(4), tmp_path / "whole").go()
+    broken = Run(settings, client_grid(4), tmp_path / "broken")
     broken.grid.spoil[3] = interrupted_after(broken, 1)
     with pytest.raises(KeyboardInterrupt):
         broken.go()
     assert load_round(broken.dir.checkpoints / LAST).round == 1
-    resumed = broken.resume(federation(4, first_node=900))
+    resumed = broken.resume(client_grid(4, first_node=900))
     kept, expected = (load_round(run.dir.checkpoints / LAST) for run in (resumed, whole))
     for name, tensor in expected.state.items():
         assert torch.equal(kept.state[name], tensor), name
@@ -96,9 +96,9 @@ def test_a_run_resumes_where_a_frozen_part_begins_to_learn(tiny, federation, tmp
 
 
 @pytest.mark.parametrize("strategy", ["multikrum", "fedtrimmedavg"])
-def test_too_few_replies_for_the_promise_leave_the_model(tiny, federation, tmp_path, caplog, strategy):
+def test_too_few_replies_for_the_promise_leave_the_model(tiny, client_grid, tmp_path, caplog, strategy):
     # 5 clients are enough to bear one liar; of the 3 that are left when two fail, he would be one.
-    run = Run(settings_of(tiny, strategy, clients=5), federation(5), tmp_path / "runs")
+    run = Run(settings_of(tiny, strategy, clients=5), client_grid(5), tmp_path / "runs")
     before = run.weights()
     run.grid.spoil = dict.fromkeys((0, 1), answering(FAULTS["error"]))
     with pytest.raises(FederationError, match="2 rounds in a row"):
@@ -115,7 +115,7 @@ def test_a_head_says_whether_all_updates_are_in_memory(tiny, strategy):
     assert said == isinstance(server, Stock | Elementwise)
 
 
-def test_a_giant_variate_is_refused_from_the_first_round_on(tiny, federation, tmp_path):
+def test_a_giant_variate_is_refused_from_the_first_round_on(tiny, client_grid, tmp_path):
     # A thousand everywhere passes as finite, and would stay in the server's variate for the whole run.
     def giant(reply):
         variates = to_arrays(reply.content[keys.VARIATES])
@@ -124,7 +124,7 @@ def test_a_giant_variate_is_refused_from_the_first_round_on(tiny, federation, tm
         )
         return reply
 
-    run = Run(settings_of(tiny, "scaffold", "rounds=3"), federation(4), tmp_path / "runs")
+    run = Run(settings_of(tiny, "scaffold", "rounds=3"), client_grid(4), tmp_path / "runs")
     run.grid.spoil[1] = giant
     run.go()
     for line in run.lines("train"):
@@ -149,20 +149,20 @@ def interrupted_after(run, done):
 
 
 @pytest.mark.parametrize("strategy", STATEFUL)
-def test_a_stateful_strategy_resumes_to_the_bit(tiny, federation, tmp_path, strategy):
+def test_a_stateful_strategy_resumes_to_the_bit(tiny, client_grid, tmp_path, strategy):
     settings = settings_of(tiny, strategy, "rounds=3 cohort.upload_failure=0.3")
-    whole = Run(settings, federation(4), tmp_path / "whole").go()
+    whole = Run(settings, client_grid(4), tmp_path / "whole").go()
     assert any(one["code"] == "lost" for line in whole.lines("train") for one in line["refused"])
-    broken = Run(settings, federation(4), tmp_path / "broken")
+    broken = Run(settings, client_grid(4), tmp_path / "broken")
     broken.grid.spoil[3] = interrupted_after(broken, 2)
     with pytest.raises(KeyboardInterrupt):
         broken.go()
     assert load_round(broken.dir.checkpoints / LAST).round == 2
-    assert broken.resume(federation(4, first_node=900)).last() == whole.last()
+    assert broken.resume(client_grid(4, first_node=900)).last() == whole.last()
 
 
-def test_the_adaptive_clipping_norm_is_resumed(tiny, federation, tmp_path):
-    run = Run(settings_of(tiny, "dp_adaptive"), federation(4), tmp_path / "runs").go()
+def test_the_adaptive_clipping_norm_is_resumed(tiny, client_grid, tmp_path):
+    run = Run(settings_of(tiny, "dp_adaptive"), client_grid(4), tmp_path / "runs").go()
     kept = load_round(run.dir.checkpoints / LAST).strategy_state
     assert set(kept) == {"clipping_norm"}
     assert kept["clipping_norm"] != 0.1
@@ -172,8 +172,8 @@ def test_the_adaptive_clipping_norm_is_resumed(tiny, federation, tmp_path):
     assert again.state() == kept
 
 
-def test_noise_is_that_for_the_replies_that_count(tiny, federation, tmp_path, monkeypatch):
-    run = Run(settings_of(tiny, "dp_fixed"), federation(4), tmp_path / "runs")
+def test_noise_is_that_for_the_replies_that_count(tiny, client_grid, tmp_path, monkeypatch):
+    run = Run(settings_of(tiny, "dp_fixed"), client_grid(4), tmp_path / "runs")
     run.grid.spoil = {0: answering(FAULTS["error"])}
     asked = []
     real = dp_fixed_clipping.compute_stdv
@@ -208,15 +208,15 @@ def test_noise_is_that_for_the_replies_that_count(tiny, federation, tmp_path, mo
     ids=lambda value: str(value)[:20],
 )
 def test_preconditions_are_checked_before_the_first_round(
-    tiny, federation, tmp_path, strategy, clients, overrides, sentence
+    tiny, client_grid, tmp_path, strategy, clients, overrides, sentence
 ):
-    grid = federation(clients)
+    grid = client_grid(clients)
     with pytest.raises((ConfigurationError, FederationError), match=sentence):
         Run(tiny(overrides, strategy), grid, tmp_path / "runs").go()
     assert not [message for message in grid.pushed if message.metadata.message_type == "train"]
 
 
-def test_permuted_arrays_of_a_client_change_nothing(tiny, federation, tmp_path):
+def test_permuted_arrays_of_a_client_change_nothing(tiny, client_grid, tmp_path):
     def permuted(reply):
         arrays = reply.content["arrays"]
         reply.content["arrays"] = type(arrays)(dict(reversed(list(arrays.items()))))
@@ -224,19 +224,19 @@ def test_permuted_arrays_of_a_client_change_nothing(tiny, federation, tmp_path):
 
     runs = []
     for spoil in ({}, {0: permuted}):
-        run = Run(settings_of(tiny, "fedavgm"), federation(4), tmp_path / str(len(runs)))
+        run = Run(settings_of(tiny, "fedavgm"), client_grid(4), tmp_path / str(len(runs)))
         run.grid.spoil = spoil
         runs.append(run.go().last())
     assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize(("server", "ours"), [("FedAvg", "fedavg"), ("FedMedian", "fedmedian")])
-def test_flowers_and_ours_agree(tiny, federation, tmp_path, server, ours):
+def test_flowers_and_ours_agree(tiny, client_grid, tmp_path, server, ours):
     torch.manual_seed(0)
     one_round = "rounds=1"  # of the next one, Adam makes more out of a last bit
     theirs = tiny(f"{one_round} strategy.server._target_=flwr.serverapp.strategy.{server}", "fedavg")
     weights = [
-        Run(settings, federation(3), tmp_path / str(index)).go().weights()
+        Run(settings, client_grid(3), tmp_path / str(index)).go().weights()
         for index, settings in enumerate((theirs, tiny(one_round, ours)))
     ]
     for name, tensor in weights[0].items():
@@ -261,8 +261,8 @@ def moved_by_hand(strategy, server_round, delta, memory):
 
 
 @pytest.mark.parametrize("strategy", ["fedavgm", "fedadam", "fedyogi", "fedadagrad"])
-def test_two_rounds_of_a_server_optimiser_by_hand(tiny, federation, tmp_path, strategy):
-    run = Run(settings_of(tiny, strategy), federation(3), tmp_path / "runs")
+def test_two_rounds_of_a_server_optimiser_by_hand(tiny, client_grid, tmp_path, strategy):
+    run = Run(settings_of(tiny, strategy), client_grid(3), tmp_path / "runs")
     models, returned = [run.weights()], []
 
     def spoil(reply):

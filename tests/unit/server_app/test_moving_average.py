@@ -41,22 +41,22 @@ def test_before_the_first_round_there_is_nothing_to_put_in_its_place(model):
     before, average = values(model), MovingAverage(0.5)
     with average.in_place_of(model):
         assert values(model) == before
-    assert average.beside(model) == {}
+    assert average.trained(model) == {}
 
 
 def test_a_checkpoint_holds_the_average_and_what_training_goes_on_from(model):
     average = MovingAverage(0.75)
     after(model, average, 4.0, 8.0)
-    beside = average.beside(model)
+    trained = average.trained(model)
     with average.in_place_of(model):
         checkpoint = values(model)
-    assert (checkpoint["weight"].item(), {name: array.item() for name, array in beside.items()}) == (
+    assert (checkpoint["weight"].item(), {name: array.item() for name, array in trained.items()}) == (
         5.0,
         {"trained/weight": 8.0},
     )
     restored = MovingAverage(0.75)
     model.load_state_dict(checkpoint)
-    restored.restore(model, {**beside, "moments/weight": np.ones(1)})
+    restored.restore(model, {**trained, "moments/weight": np.ones(1)})
     assert model.weight.item() == 8.0
     after(model, restored, 0.0)
     assert scored(model, restored) == 3.75

@@ -11,16 +11,16 @@ from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation.held_out import HeldOut, protocol_of
+from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.flower.declines import decline
 from server_app.checkpoints import BEST, LAST, load_round
 from server_app.cohort import draw, lost_uploads
-from server_app.norms import Norms
 from server_app.records.journal import Journal, read_journal
 from server_app.records.run_dir import RunDir
 from server_app.rounds import MOST_IDLE, Rounds
+from server_app.state import RunState
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.stock import adapted
 
@@ -33,30 +33,21 @@ class Run:
         self.grid = grid
         self.model = initial_model(settings)
         self.strategy = strategy or adapted(build(settings.strategy.server, num_rounds=settings.rounds))
-        held_out = HeldOut(
-            build(settings.data).held_out(),
-            degradation=build(settings.degradation),
-            chunk=settings.evaluation.chunk,
-            device=torch.device("cpu"),
-            protocol=protocol_of(settings).on(settings.names["degradation"]),
-        )
-        self.held_out = held_out
-        self.norms = {name: Norms() for name in (keys.ARRAYS, *self.strategy.beside)}
-        self.counted = {}
+        shots = build(settings.data).held_out()
+        self.held_out = build_held_out(settings, shots, torch.device("cpu"))
         self.dir = path or RunDir.create(str(root), ["tiny"])
 
-    def go(self, done=None):
+    def go(self, *, resumed=False):
+        state = RunState(self.settings, self.model, self.strategy)
+        done = state.restore(self.dir.checkpoints) if resumed else None
         with Journal(self.dir.journal) as journal:
             rounds = Rounds(
                 self.settings,
                 grid=self.grid,
-                strategy=self.strategy,
-                model=self.model,
+                state=state,
                 held_out=self.held_out,
                 run_dir=self.dir,
                 journal=journal,
-                norms=self.norms,
-                counted=self.counted,
             )
             self.clients = rounds.gather()
             rounds.run(done)
@@ -64,14 +55,7 @@ class Run:
 
     def resume(self, grid):
         """Go on as a new process would: all parts are new, the state comes from the last checkpoint."""
-        new = Run(self.settings, grid, None, path=self.dir)
-        checkpoint = load_round(self.dir.checkpoints / LAST)
-        new.model.load_state_dict(dict(checkpoint.state))
-        new.strategy.load_state(checkpoint.strategy_state)
-        for name, known in checkpoint.history["norms"].items():
-            new.norms[name].add(known)
-        new.counted = checkpoint.history["counted"]
-        return new.go(checkpoint.round)
+        return Run(self.settings, grid, None, path=self.dir).go(resumed=True)
 
     def lines(self, phase):
         return [line for line in read_journal(self.dir.journal) if line["phase"] == phase]
@@ -84,11 +68,11 @@ class Run:
 
 
 @pytest.fixture
-def run(tiny, federation, tmp_path):
+def run(tiny, client_grid, tmp_path):
     """Makes a run of two clients."""
 
     def make(overrides="", *, clients=2, strategy="fedvsr", **options):
-        return Run(tiny(overrides, strategy), federation(clients), tmp_path / "runs", **options)
+        return Run(tiny(overrides, strategy), client_grid(clients), tmp_path / "runs", **options)
 
     return make
 
@@ -165,9 +149,9 @@ def test_untrained_it_scores_as_bicubic_interpolation(run):
     assert first["psnr-y"] == pytest.approx(first["bicubic"]["psnr-y"], abs=0.02)
 
 
-def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, federation):
+def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, client_grid):
     one, two = run(), run()
-    two.grid = federation(2, first_node=7_000_000)
+    two.grid = client_grid(2, first_node=7_000_000)
     two.grid.nodes.reverse()
     assert one.go().last() == two.go().last()
     assert one.last() != run("seed=1").go().last()
@@ -175,7 +159,7 @@ def test_the_same_seed_gives_the_same_bytes_on_other_nodes(run, federation):
 
 @pytest.mark.parametrize("strategy", ["fedvsr", "fedavg", "scaffold"])
 @pytest.mark.parametrize("done", [0, 1, 2])
-def test_resumed_it_ends_with_the_same_bytes(run, federation, strategy, done):
+def test_resumed_it_ends_with_the_same_bytes(run, client_grid, strategy, done):
     whole = run("rounds=3", strategy=strategy).go()
     broken = run("rounds=3", strategy=strategy)
 
@@ -188,7 +172,7 @@ def test_resumed_it_ends_with_the_same_bytes(run, federation, strategy, done):
     with pytest.raises(KeyboardInterrupt):
         broken.go()
     assert load_round(broken.dir.checkpoints / LAST).round == done
-    resumed = broken.resume(federation(2, first_node=500))
+    resumed = broken.resume(client_grid(2, first_node=500))
     assert resumed.last() == whole.last()
     assert (resumed.dir.checkpoints / BEST).read_bytes() == (whole.dir.checkpoints / BEST).read_bytes()
     assert len(resumed.lines("train")) == 3
@@ -355,7 +339,7 @@ def test_no_site_can_end_a_run_by_speaking_of_a_dead_worker(run, monkeypatch):
     assert [line["kept-model"] for line in one.go().lines("train")] == [False, False]
 
 
-def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, federation):
+def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, client_grid):
     whole, one = run().go(), run()
     dead = answering(
         lambda reply: Message(Error(0, "ray.exceptions.ActorDiedError: it died"), reply_to=reply)
@@ -363,7 +347,7 @@ def test_a_dead_worker_ends_the_run_and_it_can_be_resumed(run, federation):
     one.grid.spoil[0] = dead
     with pytest.raises(FederationError, match=r"^round 1/2: a worker process of the simulation engine died"):
         one.go()
-    assert one.resume(federation(2)).last() == whole.last()
+    assert one.resume(client_grid(2)).last() == whole.last()
 
 
 def test_cohorts_are_drawn_by_seed_and_round(run):

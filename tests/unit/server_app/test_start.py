@@ -21,12 +21,12 @@ TINY = (
 
 
 @pytest.fixture
-def run(tmp_path, federation):
+def run(tmp_path, client_grid):
     """Runs a federation of two; returns its run directory."""
 
     def go(overrides="", change=lambda grid: None, strategy="fedvsr"):
         root = tmp_path / "runs"
-        grid = federation(2)
+        grid = client_grid(2)
         change(grid)
         run_config = {
             "data": "synthetic",

@@ -70,10 +70,10 @@ def check(reply):
 
 
 @pytest.fixture
-def sites(federation, tmp_path):
+def sites(client_grid, tmp_path):
     """Two sites with folders of their own; notes every reply."""
 
-    class Sites(federation):
+    class Sites(client_grid):
         def __init__(self):
             super().__init__(2)
             self.replies = []

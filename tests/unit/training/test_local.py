@@ -66,19 +66,19 @@ def test_the_adjustment_sees_the_model_in_every_step():
 
 
 def test_the_limit_is_that_of_all_that_is_trained():
-    # Gradients 4 of the weight and 3 of a parameter beside the model have the norm 5; cut to 1: 0.8 and 0.6.
-    model, beside = Point(), nn.Parameter(torch.tensor(0.0))
+    # Gradients 4 of the weight and 3 of a parameter outside the model have the norm 5; cut to 1: 0.8 and 0.6.
+    model, another = Point(), nn.Parameter(torch.tensor(0.0))
 
     def loss(output, target):
         total, parts = squares(output, target)
-        return total + 3 * beside, parts
+        return total + 3 * another, parts
 
-    optimiser = torch.optim.SGD([model.weight, beside], lr=1.0)
+    optimiser = torch.optim.SGD([model.weight, another], lr=1.0)
     train(
         model, [batch(1.0, 0.0)], loss=loss, optimiser=optimiser, adjust=lambda model: None, clip_norm=1.0,
         device=CPU,
     )  # fmt: skip
-    assert (model.weight.item(), beside.item()) == pytest.approx((1 - 0.8, -0.6), abs=1e-5)
+    assert (model.weight.item(), another.item()) == pytest.approx((1 - 0.8, -0.6), abs=1e-5)
 
 
 def test_a_gradient_below_the_limit_stays():
@@ -123,7 +123,7 @@ def test_no_batches():
 
 
 def test_a_mean_of_many_small_losses_is_exact():
-    # 3000 losses of 2e-8 beside one of 2: summed in float32 they would vanish.
+    # 3000 losses of 2e-8 and one of 2: summed in float32 they would vanish.
     model = Point(0.0)
     batches = [batch(1.0, 1.0), *[batch(1.0, 1e-4)] * 3000]
     outcome = run(model, batches, step_size=0.0)

@@ -1,4 +1,4 @@
-"""Promises: the term of the paper on the layer's features, a trained head, and a memory of both."""
+"""Promises: the term of the paper on the layer's features, a trained head, and both kept between rounds."""
 
 import copy
 
@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from client_app.client_state import ClientState
 from client_app.objectives.contrastive import Contrastive
-from client_app.objectives.plain import Start
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.training.local import train
+from fedvsr_core.training.objective import Start
 
 LOW = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -38,11 +38,13 @@ def plain_loss(output, target):
 
 @pytest.fixture
 def begin(tmp_path):
-    def make(model, *, server_round=1, counted=0, layer=None, weight=0.1, low=LOW):
+    def make(model, *, server_round=1, last_accepted=0, layer=None, weight=0.1, low=LOW):
         batches = [(low, torch.zeros(1))]
         objective = Contrastive(weight=weight, temperature=0.07, width=5, layer=layer)
-        memory = ClientState(RecordDict(), tmp_path / "memory", counted)
-        objective.begin(model, Start(server_round, {}, memory, batches, plain_loss, torch.device("cpu"), 3))
+        client_state = ClientState(RecordDict(), tmp_path / "state", last_accepted)
+        objective.begin(
+            model, Start(server_round, {}, client_state, batches, plain_loss, torch.device("cpu"), 3)
+        )
         return objective
 
     return make
@@ -76,7 +78,7 @@ def test_value_and_gradients_by_hand(begin, network):
     first.end(network)
     last = copy.deepcopy(network.shallow)
     network.shallow.load_state_dict(before.state_dict())
-    second = begin(network, server_round=2, counted=1, weight=0.5)
+    second = begin(network, server_round=2, last_accepted=1, weight=0.5)
     with torch.no_grad():
         network.shallow.bias += 0.2
     head = nn.Sequential(*second._head)
@@ -92,7 +94,8 @@ def test_value_and_gradients_by_hand(begin, network):
     torch.testing.assert_close(total, plain_loss(network(LOW), None)[0] + 0.5 * term)
     assert abs(float(term) - np.log(2)) > 1e-3
     total.backward()
-    assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in list(second.parameters())[:1])
+    gradient = next(iter(second.parameters())).grad
+    assert gradient.abs().sum() > 0
 
 
 def test_the_head_is_trained_and_remembered(begin, network):
@@ -101,14 +104,15 @@ def test_the_head_is_trained_and_remembered(begin, network):
         for parameter in first.parameters():
             parameter += 1
     first.end(network)
-    again = begin(network, server_round=2, counted=1)
-    assert [one.tolist() for one in again.parameters()] == [one.tolist() for one in first.parameters()]
+    again = begin(network, server_round=2, last_accepted=1)
+    for head, trained in zip(again.parameters(), first.parameters(), strict=True):
+        assert torch.equal(head, trained)
 
 
 def test_all_clients_start_with_one_head(begin, network):
-    one = [parameter.tolist() for parameter in begin(network).parameters()]
+    first = [parameter.tolist() for parameter in begin(network).parameters()]
     torch.rand(5)
-    assert [parameter.tolist() for parameter in begin(network).parameters()] == one
+    assert [parameter.tolist() for parameter in begin(network).parameters()] == first
 
 
 def test_the_layer_is_the_first_that_is_trained_or_the_one_named(begin, network):
@@ -137,7 +141,7 @@ def test_the_layer_stays_when_a_flow_network_begins_to_learn(begin):
     assert first._live is model.shallow
     first.end(model)
     model.flow.requires_grad_(True)
-    second = begin(model, server_round=2, counted=1, low=LOW[None])
+    second = begin(model, server_round=2, last_accepted=1, low=LOW[None])
     assert second._live is model.shallow
 
 
@@ -158,7 +162,7 @@ def test_recomputation_changes_nothing(begin, tmp_path):
             model.shallow.weight += 0.3 * torch.randn(4, 3, 3, 3)
             first.end(model)
             model.shallow.weight -= 0.3 * torch.randn(4, 3, 3, 3)
-        objective = begin(model, server_round=2, counted=1, weight=5.0)
+        objective = begin(model, server_round=2, last_accepted=1, weight=5.0)
         train(
             model, [(LOW, LOW)] * 3, loss=objective.loss(plain_loss), adjust=objective.adjust, clip_norm=None,
             optimiser=torch.optim.SGD([*model.parameters(), *objective.parameters()], lr=0.1),
@@ -166,8 +170,8 @@ def test_recomputation_changes_nothing(begin, tmp_path):
         )  # fmt: skip
         objective.end(model)
         weights.append([*model.parameters(), *objective.parameters()])
-    for one, other in zip(*weights, strict=True):
-        torch.testing.assert_close(one, other)
+    for plain, checkpointed in zip(*weights, strict=True):
+        torch.testing.assert_close(plain, checkpointed)
 
 
 def test_an_unknown_layer_is_refused(begin, network):

@@ -1,4 +1,4 @@
-"""Promises: every cell is run; a failed one ends the command with an error but not the others."""
+"""Promises: every trial is run; a failed one ends the command with an error but not the others."""
 
 import json
 import shlex
@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fedvsr.cli import compare as module
 from fedvsr.cli.main import app
+from fedvsr.comparison import results
 from fedvsr_core.errors import FederationError
 from server_app.records.lock import locked
 from tests.unit.fedvsr.comparison.test_tables import journal
@@ -66,7 +67,7 @@ class Engine:
 @pytest.fixture
 def compare(tmp_path, monkeypatch):
     """Runs the command against an engine whose runs of some strategies fail once."""
-    monkeypatch.setattr(module, "_draw", lambda path, found: path.write_bytes(b"crops"))
+    monkeypatch.setattr(results, "_draw", lambda path, completed: path.write_bytes(b"crops"))
     monkeypatch.setattr(module.signal, "signal", lambda number, handler: None)
 
     def run(*words, breaks=(), away=0):
@@ -82,7 +83,7 @@ def compare(tmp_path, monkeypatch):
     return run
 
 
-def test_every_cell_is_run_once(compare):
+def test_every_trial_is_run_once(compare):
     words = ["--strategies", "fedavg,fedvsr", "--seeds", "0,1"]
     result, engine, folder = compare(*words)
     assert result.exit_code == 0, result.output
@@ -95,7 +96,7 @@ def test_every_cell_is_run_once(compare):
     assert (again.exit_code, engine.submitted) == (0, [])
 
 
-def test_a_failed_cell_is_told_and_redone(compare):
+def test_a_failed_trial_is_told_and_redone(compare):
     words = ["--strategies", "fedavg,fedprox,fedvsr", "--seeds", "0"]
     result, engine, folder = compare(*words, breaks=["fedprox"])
     assert result.exit_code == 1
@@ -105,7 +106,7 @@ def test_a_failed_cell_is_told_and_redone(compare):
     again, engine, _ = compare(*words)
     assert again.exit_code == 0
     assert [one["run.resume"] for one in engine.submitted] == [
-        str(folder / "cells" / "fedprox-seed0" / "run")
+        str(folder / "trials" / "fedprox-seed0" / "run")
     ]
 
 
@@ -143,7 +144,7 @@ def test_one_comparison_at_a_time_writes_in_a_folder(compare, tmp_path):
     assert engine.submitted == []
 
 
-def test_a_superlink_that_is_away_for_a_while_ends_no_cell(compare):
+def test_a_superlink_that_is_away_for_a_while_ends_no_trial(compare):
     result, engine, _ = compare("--strategies", "fedavg,fedvsr", "--seeds", "0", away=3)
     assert result.exit_code == 0, result.output
     assert (len(engine.submitted), engine.stopped) == (2, [])

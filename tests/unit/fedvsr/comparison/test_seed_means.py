@@ -50,6 +50,6 @@ def test_equals_have_no_best():
 
 
 def test_the_best_is_better_at_the_seeds_that_both_have():
-    scores = {"a": {0: 40.0, 1: 20.0, 2: 20.0}, "b": {1: 21.0, 2: 21.001}}  # a cell of b failed
+    scores = {"a": {0: 40.0, 1: 20.0, 2: 20.0}, "b": {1: 21.0, 2: 21.001}}  # a trial of b failed
     assert best(scores, higher=True) == "b"
     assert best(scores, higher=False) == "a"

@@ -1,4 +1,4 @@
-"""Promises: cells start, continue and end as their journals say; a folder keeps its plan."""
+"""Promises: trials start, continue and end as their journals say; a folder keeps its plan."""
 
 import json
 import shlex
@@ -16,8 +16,8 @@ def plan():
     return Plan(("fedvsr", "fedavg"), (0, 3), {"experiment": "smoke", "model": ""}, "rounds=5", 4, "")
 
 
-def lead(cell, *lines, stamp="1"):
-    folder = cell.root / stamp
+def lead(trial, *lines, stamp="1"):
+    folder = trial.root / stamp
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
@@ -27,36 +27,36 @@ TRAINED, ENDED = {"phase": "train", "round": 2}, {"phase": "end", "outcome": "co
 
 
 def test_seed_by_seed(plan, tmp_path):
-    cells = list(trials_of(plan, tmp_path))
-    assert [(cell.strategy, cell.seed) for cell in cells] == [
+    trials = list(trials_of(plan, tmp_path))
+    assert [(trial.strategy, trial.seed) for trial in trials] == [
         ("fedvsr", 0), ("fedavg", 0), ("fedvsr", 3), ("fedavg", 3),
     ]  # fmt: skip
-    assert len({cell.root for cell in cells}) == 4
+    assert len({trial.root for trial in trials}) == 4
     assert plan.reference == "fedavg"
 
 
-def test_a_cell_starts_then_continues(plan, tmp_path):
-    cell = list(trials_of(plan, tmp_path / "a b"))[3]
-    words = dict(word.split("=", 1) for word in shlex.split(cell.run_config(plan)))
+def test_a_trial_starts_then_continues(plan, tmp_path):
+    trial = list(trials_of(plan, tmp_path / "a b"))[3]
+    words = dict(word.split("=", 1) for word in shlex.split(trial.run_config(plan)))
     assert words["strategy"] == "fedavg"
     assert words["experiment"] == "smoke"
     assert "model" not in words
-    assert shlex.split(words["overrides"]) == ["seed=3", f"run.root={cell.root}", "rounds=5"]
-    assert (cell.outcome, cell.rounds) == ("not at its end", 0)
-    folder = lead(cell, TRAINED)
-    assert (cell.outcome, cell.rounds) == ("not at its end", 2)
-    (word,) = shlex.split(cell.run_config(plan))
+    assert shlex.split(words["overrides"]) == ["seed=3", f"run.root={trial.root}", "rounds=5"]
+    assert (trial.outcome, trial.rounds) == ("not at its end", 0)
+    folder = lead(trial, TRAINED)
+    assert (trial.outcome, trial.rounds) == ("not at its end", 2)
+    (word,) = shlex.split(trial.run_config(plan))
     assert shlex.split(word.removeprefix("overrides=")) == [f"run.resume={folder}"]
 
 
-def test_completed_cells_by_strategy(plan, tmp_path):
-    cells = list(trials_of(plan, tmp_path))
-    for cell in (cells[3], cells[1], cells[2]):
-        lead(cell, TRAINED, ENDED)
-    lead(cells[0], {"phase": "end", "outcome": "it broke"})
-    assert cells[0].outcome == "it broke"
-    found = by_strategy(cells)
-    assert {name: [cell.seed for cell in some] for name, some in found.items()} == {
+def test_completed_trials_by_strategy(plan, tmp_path):
+    trials = list(trials_of(plan, tmp_path))
+    for trial in (trials[3], trials[1], trials[2]):
+        lead(trial, TRAINED, ENDED)
+    lead(trials[0], {"phase": "end", "outcome": "it broke"})
+    assert trials[0].outcome == "it broke"
+    found = by_strategy(trials)
+    assert {name: [trial.seed for trial in some] for name, some in found.items()} == {
         "fedvsr": [3],
         "fedavg": [0, 3],
     }
@@ -65,7 +65,7 @@ def test_completed_cells_by_strategy(plan, tmp_path):
 def claim(plan, folder, overrides=""):
     plan.claim(
         folder,
-        lambda cell: compose(cell.words(replace(plan, overrides=f"{plan.overrides} {overrides}"))),
+        lambda trial: compose(trial.words(replace(plan, overrides=f"{plan.overrides} {overrides}"))),
     )
 
 
@@ -84,10 +84,10 @@ def test_a_comparison_goes_on_with_the_configuration_it_began_with(plan, tmp_pat
 
 
 @pytest.mark.parametrize("override", ["seed=5", "strategy=fedprox", "run.root=/x", "run.resume=/x"])
-def test_overrides_make_no_other_cell_of_a_cell(plan, tmp_path, override):
-    for cell in trials_of(plan, tmp_path / "a b"):
-        cell.check(compose(cell.words(plan)))
+def test_overrides_make_no_other_trial_of_a_trial(plan, tmp_path, override):
+    for trial in trials_of(plan, tmp_path / "a b"):
+        trial.check(compose(trial.words(plan)))
     other = replace(plan, overrides=override)
-    cell = next(trials_of(other, tmp_path))
+    trial = next(trials_of(other, tmp_path))
     with pytest.raises(ConfigurationError, match=r"must leave strategy, seed, run\.root and run\.resume"):
-        cell.check(compose(cell.words(other)))
+        trial.check(compose(trial.words(other)))

@@ -1,4 +1,4 @@
-"""Whatever keeps a site from its server is told apart: port, plain text, authority, name, expiry, clock."""
+"""What keeps a site from its server is distinguished: port, plain text, authority, name, expiry, clock."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def wrong(findings):
-    """What is found beside what is as it should be."""
+    """The findings that aren't ok."""
     return [(finding.state, finding.what) for finding in findings if finding.state != "ok"]
 
 

@@ -6,7 +6,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_app.records.history import best_evaluation, client_series, evaluations, natural, trainings
+from server_app.records.history import (
+    best_evaluation,
+    client_series,
+    ends,
+    evaluations,
+    natural,
+    outcome,
+    starts,
+    trainings,
+)
 
 Lines = list[dict[str, Any]]
 
@@ -26,6 +35,19 @@ def test_a_new_bicubic_counts_from_its_line_on(journal: Lines) -> None:
     assert gains == [0.0, 0.25, 28.5 - 20.0, 28.375 - 20.0]
     assert evaluations(journal)[3].clip_gain("bikes/138-186") == 24.375 - 21.0
     assert math.isnan(evaluations(journal)[3].clip_gain("carphone/000-119"))
+
+
+def test_a_continued_run_has_two_starts_and_one_outcome(journal: Lines) -> None:
+    broken = {"phase": "end", "seconds": 1.0, "outcome": "it broke"}
+    lines = [*journal[:5], broken, {"phase": "start", "resumed-after": 2}, *journal[6:]]
+    assert [line.get("resumed-after") for line in starts(lines)] == [None, 2]
+    assert [ends(lines[:count]) for count in (5, 6, 7, len(lines))] == [0, 1, 1, 2]
+    assert [outcome(lines[:count]) for count in (5, 6, 7, len(lines))] == [
+        None,
+        "it broke",
+        None,
+        "completed",
+    ]
 
 
 def test_the_best_is_furthest_above_bicubic(journal: Lines) -> None:

@@ -59,4 +59,4 @@ def test_unguarded_is_the_papers_formula():
 )
 def test_what_privacy_needs_to_know_of_a_strategy(name, needs_losses, clips):
     strategy = adapted(build(compose({"strategy": name}).strategy.server, num_rounds=3))
-    assert (strategy.weighs_by_loss, strategy.clips) == (needs_losses, clips)
+    assert (strategy.needs_loss, strategy.clips) == (needs_losses, clips)

@@ -18,40 +18,40 @@ EXPECTED = {
 }
 
 
-def combined(federation, strategy, updates, before=GLOBAL):
-    federation.model = {"w": before}
-    federation.configure(strategy)
-    replies = [federation.reply(k, arrays={"w": update}) for k, update in enumerate(updates)]
+def combined(sites, strategy, updates, before=GLOBAL):
+    sites.model = {"w": before}
+    sites.configure(strategy)
+    replies = [sites.reply(k, arrays={"w": update}) for k, update in enumerate(updates)]
     return to_arrays(strategy.aggregate_train(1, replies)[0])["w"]
 
 
 @pytest.mark.parametrize("strategy", EXPECTED, ids=lambda strategy: strategy.__name__)
-def test_values_by_hand(federation, strategy):
-    assert combined(federation, strategy(), CLIENTS).tolist() == EXPECTED[strategy]
+def test_values_by_hand(sites, strategy):
+    assert combined(sites, strategy(), CLIENTS).tolist() == EXPECTED[strategy]
 
 
 @pytest.mark.parametrize("strategy", [*EXPECTED, LayerSimilarity], ids=lambda strategy: strategy.__name__)
-def test_the_order_of_clients_does_not_matter(federation, strategy):
+def test_the_order_of_clients_does_not_matter(sites, strategy):
     updates = np.random.default_rng(0).standard_normal((4, 50)).astype(np.float32)
     before = updates.mean(axis=0)
-    one = combined(federation, strategy(), updates, before)
-    assert (combined(federation, strategy(), updates[[2, 0, 3, 1]], before) == one).all()
+    one = combined(sites, strategy(), updates, before)
+    assert (combined(sites, strategy(), updates[[2, 0, 3, 1]], before) == one).all()
 
 
 @pytest.mark.parametrize("strategy", [*EXPECTED, LayerSimilarity], ids=lambda strategy: strategy.__name__)
-def test_one_client_makes_the_model(federation, strategy):
-    np.testing.assert_allclose(combined(federation, strategy(), CLIENTS[:1]), CLIENTS[0], rtol=1e-6)
+def test_one_client_makes_the_model(sites, strategy):
+    np.testing.assert_allclose(combined(sites, strategy(), CLIENTS[:1]), CLIENTS[0], rtol=1e-6)
 
 
-def test_similar_layers_count_more_by_hand(federation):
+def test_similar_layers_count_more_by_hand(sites):
     # To (1, 0): (3, 4) has the cosine 0.6, (2, 0) has 1, (-1, 0) counts as 0.
     updates = np.array([[3, 4], [2, 0], [-1, 0]], np.float32)
     strategy = LayerSimilarity()
-    found = combined(federation, strategy, updates, np.array([1, 0], np.float32))
+    found = combined(sites, strategy, updates, np.array([1, 0], np.float32))
     np.testing.assert_allclose(found, [(0.6 * 3 + 2) / 1.6, 0.6 * 4 / 1.6], rtol=1e-6)
     assert list(strategy.diagnostics["weights"].values()) == pytest.approx([0.375, 0.625, 0])
 
 
-def test_a_layer_that_is_zero_is_averaged(federation):
-    found = combined(federation, LayerSimilarity(), CLIENTS, np.zeros(3, np.float32))
+def test_a_layer_that_is_zero_is_averaged(sites):
+    found = combined(sites, LayerSimilarity(), CLIENTS, np.zeros(3, np.float32))
     np.testing.assert_allclose(found, CLIENTS.mean(axis=0), rtol=1e-6)

@@ -14,10 +14,11 @@ from torch import nn
 
 from client_app.client_state import ClientState
 from client_app.objectives.control_variate import ControlVariate
-from client_app.objectives.plain import Plain, Start
+from client_app.objectives.plain import Plain
 from client_app.objectives.proximal import Proximal
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.training.local import train
+from fedvsr_core.training.objective import Start
 from server_app.strategies.scaffold import Scaffold
 from server_app.strategies.uniform import Uniform
 
@@ -44,23 +45,19 @@ def quadratic(a, b):
     return loss
 
 
-def meet(federation, strategy, objectives, tmp_path, *, rounds, steps, clients=None, step_size=STEP):
+def meet(sites, strategy, objectives, tmp_path, *, rounds, steps, clients=None, step_size=STEP):
     """Train; returns the model, and the memory's state of each client."""
     states = [RecordDict() for _ in A]
     model, counted = {"w": np.asarray(0.7)}, dict.fromkeys(range(len(A)), 0)
     for server_round in range(1, rounds + 1):
-        messages = federation.configure(strategy, server_round, record_from_arrays(model))
-        beside = {
-            name: to_arrays(messages[0].content[name])
-            for name in strategy.beside
-            if name in messages[0].content
-        }
+        messages = sites.configure(strategy, server_round, record_from_arrays(model))
+        extra = {name: to_arrays(messages[0].content[name]) for name in strategy.extra}
         replies = []
         for k in clients(server_round) if clients else range(len(A)):
             point, objective, loss = Point(model["w"]), objectives(), quadratic(A[k], B[k])
             batches = [(torch.tensor(1.0), torch.tensor(0.0))] * steps
             memory = ClientState(states[k], tmp_path / str(k), counted[k])
-            start = Start(server_round, beside, memory, batches, loss, torch.device("cpu"), 0)
+            start = Start(server_round, extra, memory, batches, loss, torch.device("cpu"), 0)
             objective.begin(point, start)
             train(
                 point, batches, loss=objective.loss(loss), adjust=objective.adjust,
@@ -70,7 +67,7 @@ def meet(federation, strategy, objectives, tmp_path, *, rounds, steps, clients=N
             returned = {"arrays": record_from_arrays({"w": point.w.detach().numpy()})}
             returned |= {name: record_from_arrays(arrays) for name, arrays in objective.end(point).items()}
             content = RecordDict({**returned, "metrics": MetricRecord({"num-examples": 1, "loss": 1.0})})
-            replies.append(Message(content=content, metadata=federation.metadata(k)))
+            replies.append(Message(content=content, metadata=sites.metadata(k)))
             counted[k] = server_round
         arrays, _ = strategy.aggregate_train(server_round, replies)
         model = to_arrays(arrays)
@@ -78,8 +75,8 @@ def meet(federation, strategy, objectives, tmp_path, *, rounds, steps, clients=N
 
 
 @pytest.fixture
-def trio(make_federation):
-    return make_federation(len(A))
+def trio(make_sites):
+    return make_sites(len(A))
 
 
 @pytest.mark.parametrize(("steps", "rounds"), [(1, 180), (10, 25)])

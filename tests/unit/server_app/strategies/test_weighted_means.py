@@ -16,37 +16,33 @@ CASES = [
 
 
 @pytest.mark.parametrize(("make", "weights"), CASES, ids=["fedavg", "uniform", "inverse"])
-def test_by_hand(make, weights, federation):
+def test_by_hand(make, weights, sites):
     strategy = make()
-    federation.configure(strategy)
-    arrays, _ = strategy.aggregate_train(1, [federation.reply(k) for k in (2, 0, 1)])
+    sites.configure(strategy)
+    arrays, _ = strategy.aggregate_train(1, [sites.reply(k) for k in (2, 0, 1)])
     assert strategy.diagnostics == {
-        "weights": pytest.approx(dict(zip((100, 101, 102), weights, strict=True)))
+        "weights": pytest.approx(dict(zip(("100", "101", "102"), weights, strict=True)))
     }
-    for name in federation.model:
-        expected = sum(
-            weight * federation.arrays(k)[name].astype(np.float64) for k, weight in enumerate(weights)
-        )
+    for name in sites.model:
+        expected = sum(weight * sites.arrays(k)[name].astype(np.float64) for k, weight in enumerate(weights))
         np.testing.assert_allclose(arrays[name].numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("examples", [0, -3, 2**31, float("nan"), float("inf")])
-def test_fedavg_leaves_out_impossible_counts(examples, federation):
+def test_fedavg_leaves_out_impossible_counts(examples, sites):
     strategy = FedAvg()
-    federation.configure(strategy)
+    sites.configure(strategy)
     replies = [
-        federation.foreign_reply(0, **{"num-examples": 5}),
-        federation.foreign_reply(1, **{"num-examples": examples}),
+        sites.foreign_reply(0, **{"num-examples": 5}),
+        sites.foreign_reply(1, **{"num-examples": examples}),
     ]
     strategy.aggregate_train(1, replies)
-    assert strategy.diagnostics["weights"] == {100: 1.0}
+    assert strategy.diagnostics["weights"] == {"100": 1.0}
 
 
 @pytest.mark.parametrize("loss", [0.0, -1.0, float("nan"), float("inf")])
-def test_inverse_loss_leaves_out_impossible_losses(loss, federation):
+def test_inverse_loss_leaves_out_impossible_losses(loss, sites):
     strategy = InverseLoss()
-    federation.configure(strategy)
-    strategy.aggregate_train(
-        1, [federation.foreign_reply(0, loss=0.5), federation.foreign_reply(1, loss=loss)]
-    )
-    assert strategy.diagnostics["weights"] == {100: 1.0}
+    sites.configure(strategy)
+    strategy.aggregate_train(1, [sites.foreign_reply(0, loss=0.5), sites.foreign_reply(1, loss=loss)])
+    assert strategy.diagnostics["weights"] == {"100": 1.0}

@@ -1,0 +1,97 @@
+"""Promises of every declared metric, of which none is named here: a new one is tested as it is declared."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from fedvsr_core.metrics.average import Mean, dataset_means, summed
+from fedvsr_core.metrics.names import METRICS, measured_with
+from fedvsr_core.metrics.suite import Suite
+
+FRAMES = 4
+RNG = np.random.default_rng(0)
+
+
+def moving(frames, height=56, width=64):
+    """Smooth blobs that move to the right by 2 pixels a frame."""
+    rows, columns = np.mgrid[:height, : width + 2 * frames] / 6.0
+    wide = np.stack([np.sin(columns + phase) * np.cos(rows - phase) for phase in (0, 1, 2)], axis=-1)
+    return np.stack([np.uint8(127.5 + 120 * wide[:, 2 * t : 2 * t + width]) for t in range(frames)])
+
+
+TARGET = moving(FRAMES)
+SLIGHTLY, BADLY = (
+    np.uint8(np.clip(TARGET + RNG.normal(0, sigma, TARGET.shape), 0, 255)) for sigma in (4, 60)
+)
+
+
+def random_backbone(net, weights=None):
+    torch.manual_seed(0)
+    network = {"alex": torchvision.models.alexnet, "vgg": torchvision.models.vgg16}[net](weights=None)
+    return {f"features.{name}": tensor for name, tensor in network.features.state_dict().items()}
+
+
+@pytest.fixture(scope="module", params=METRICS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def suite(name):
+    """The metric by itself; LPIPS with random weights, since what is promised here holds for any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedvsr_core.metrics.perceptual.load_backbone", random_backbone)
+        return Suite([name], border=0, device=torch.device("cpu"))
+
+
+def measure(suite, output, target=TARGET, step=FRAMES):
+    with suite.clip() as scorer:
+        for start in range(0, len(output), step):
+            scorer.add(output[start : start + step], target[start : start + step])
+        return scorer.values()
+
+
+def test_some_are_declared():
+    assert {"psnr-y", "ssim-rgb", "lpips", "vmaf", "tof", "warping"} <= METRICS.keys()
+    assert {metric.best for metric in METRICS.values()} == {"high", "low", "truth"}
+    assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_a_value_for_each_frame_or_pair(name, suite):
+    values = measure(suite, SLIGHTLY)
+    assert tuple(values) == measured_with(name)
+    assert {len(scores) for scores in values.values()} == {FRAMES - METRICS[name].paired}
+    assert all(np.isfinite(scores).all() for scores in values.values())
+
+
+def test_the_better_end_is_the_declared_one(name, suite):
+    perfect, slightly, badly = (
+        Mean.of(measure(suite, output)[name]).value for output in (TARGET, SLIGHTLY, BADLY)
+    )
+    if METRICS[name].best == "high":
+        assert perfect > slightly > badly
+    elif METRICS[name].best == "low":
+        assert 0 == perfect < slightly < badly
+    else:
+        truth = Mean.of(measure(suite, TARGET)[measured_with(name)[-1]]).value
+        assert perfect == truth
+        assert (name == measured_with(name)[-1]) == (slightly == truth == badly)
+
+
+def test_the_order_and_size_of_parts_is_immaterial(name, suite):
+    whole = measure(suite, BADLY)[name]
+    np.testing.assert_allclose(measure(suite, BADLY, step=1)[name], whole, rtol=1e-5)
+    clips = [{name: whole}, {name: measure(suite, SLIGHTLY)[name]}, {name: whole[:1]}]
+    for averaging in ("clips", "frames"):
+        merged = [
+            summed(dataset_means([clip], averaging)[name] for clip in order) for order in (clips, clips[::-1])
+        ]
+        assert merged[0].value == pytest.approx(merged[1].value, rel=1e-12)
+        assert merged[0].value == pytest.approx(dataset_means(clips, averaging)[name].value, rel=1e-12)
+
+
+def test_it_is_printed_with_its_unit(name):
+    metric = METRICS[name]
+    assert metric.title.startswith(metric.label)
+    assert metric.value(1.23456789) == f"{1.23456789:.{metric.digits}f} {metric.unit}".strip()
