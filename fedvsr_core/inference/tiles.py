@@ -37,12 +37,13 @@ class Tiling:
             side: The longer side of the frames that are cut.
 
         Raises:
-            MemoryError: If these would hardly reach beyond their overlaps.
+            MemoryError: If they hardly reach beyond their overlaps already.
         """
-        size = min(self.size or side, side) // 2 // 8 * 8
-        if size <= 2 * self.overlap:
+        before = min(self.size or side, side)
+        size = max(before // 2 // 8 * 8, 2 * self.overlap + 8)
+        if size >= before:
             raise MemoryError(
-                f"there isn't enough memory even for tiles of {min(self.size or side, side)} pixels; free"
+                f"there isn't enough memory even for tiles of {before} pixels; free"
                 " some, or upscale fewer frames at once with --chunk"
             )
         return Tiling(size, self.overlap)
