@@ -31,7 +31,7 @@ from fedvsr_core.data.loaders import Batches
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.data.store import ClipStore
 from fedvsr_core.data.synthetic import Texture
-from fedvsr_core.ffmpeg import find_ffmpeg
+from fedvsr_core.metrics.vmaf import find_ffmpeg
 from fedvsr_core.settings import Training
 
 FRAMES, HEIGHT, WIDTH = 32, 720, 1280
@@ -65,9 +65,7 @@ def make_clips(folder: Path, clips: int) -> None:
             "yuv420p",
             f"{folder}/video/{number:03d}.mp4",
         ]
-        subprocess.run(
-            [find_ffmpeg("this benchmark"), "-v", "error", *coded], input=clip.tobytes(), check=True
-        )
+        subprocess.run([find_ffmpeg(), "-v", "error", *coded], input=clip.tobytes(), check=True)
     shots = [(shot, False) for shot in detect(str(folder / "png" / "GT"), scale=4).train()]
     for name, degradation in (("store", DEGRADATION), ("store-high", None)):
         how = Preparation(4, degradation, None, 0.0, 1)

@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from fedvsr.inference.frame_writer import open_writer
+from fedvsr.inference.encoding import Encoding
+from fedvsr.inference.frame_writer import Output, Timing, open_writer
 from fedvsr_core.components import build
 from fedvsr_core.data.frames import Frame, read_frames
 from fedvsr_core.data.sample import Sample
@@ -43,10 +44,10 @@ def make_videos(folder: Path, frames: int) -> tuple[Path, Path]:
     clip = Sample(scale=4).train()[0].clip().high
     paths = folder / "truth.mkv", folder / "output.mkv"
     for path, sigma in zip(paths, (0.0, 1.0), strict=True):
-        with open_writer(path, fps=25, overwrite=False) as write:
+        with open_writer(Output(path, Timing.constant(25), Encoding("ffv1"))) as writer:
             for number in range(frames):
                 frame = clip[number % len(clip)]
-                write(np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma)) if sigma else frame)
+                writer.write(np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma)) if sigma else frame)
     return paths
 
 

@@ -3,29 +3,27 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fedvsr_core.data.frames import (
+from fedvsr_core.data.decoding import decode
+from fedvsr_core.data.frame_index import index_of
+from fedvsr_core.data.frames import same_size
+from fedvsr_core.data.images import (
     IMAGE_SUFFIXES,
-    frame_times,
+    extra_images,
+    gaps,
     image_files,
     image_size,
-    orientation,
-    probe,
     read_image,
+    some,
+    visible_files,
 )
-from fedvsr_core.data.layouts.entry import Entry, open_low, runs_of
+from fedvsr_core.data.layouts.entry import Entry, open_low
 from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.errors import DataError
-
-_SHOWN = 3
-"""Files named in one sentence."""
-_HEADERS_MISCOUNT = 2
-"""Frames by which sound files, too, have fewer than they claim."""
 
 
 @dataclass
@@ -105,39 +103,26 @@ def _check_size(finding: Finding, scale: int) -> None:
 
 
 def _check_video(entry: Entry, finding: Finding, quick: bool) -> None:
+    if posters := [file.name for file in visible_files(entry.high.parent, IMAGE_SUFFIXES)]:
+        finding.notes.append(f"{some(posters)} beside the video is no frame of a clip and left out")
     try:
-        facts = probe(entry.high)
-        finding.frames, finding.height, finding.width, finding.fps = (
-            facts.frames,
-            facts.height,
-            facts.width,
-            facts.fps,
-        )
-        if turned := orientation(entry.high):
-            finding.notes.append(f"marked as turned by {turned} degrees: its frames are read upright")
-        if quick:
-            return
-        times = frame_times(entry.high)
+        index = index_of(entry.high)
+        finding.frames, finding.fps = len(index.times), float(index.rate)
+        finding.height, finding.width = index.shown.height, index.shown.width
+        finding.notes += index.shown.notes()
+        if index.lost:
+            finding.problems.append(f"{index.lost}; what can be read is used, copy or re-encode the file")
+        if index.variable:
+            steps = np.sort(np.diff(index.seconds())) * 1000
+            finding.notes.append(
+                f"frame rate varies, {steps[0]:.0f} to {steps[-1]:.0f} ms a frame: frames are taken as coded"
+            )
+        index.shown.check(entry.high)
+        if not quick:
+            for _ in same_size(decode(entry.high), entry.high):
+                pass
     except DataError as error:
-        finding.problems.append(f"{error}; re-encode the file or leave it out")
-        return
-    finding.frames = len(times)
-    if not times:
-        finding.problems.append("no frame can be decoded; re-encode the file or leave it out")
-        return
-    steps = sorted(after - before for before, after in pairwise(times)) or [0.0]
-    claimed_ms = (facts.frames - _HEADERS_MISCOUNT) * 1e3 / (facts.fps or 1e3)
-    if len(times) < facts.frames and times[-1] + steps[-1] < claimed_ms:
-        finding.problems.append(
-            f"claims {facts.frames} frames, but only {len(times)} can be decoded; copy it anew, or leave it"
-            f" so and the first {len(times)} are used"
-        )
-    elif len(times) < facts.frames:
-        finding.notes.append(f"claims {facts.frames} frames, has {len(times)}: headers often miscount")
-    if steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]):
-        finding.notes.append(
-            f"frame rate varies, {steps[0]:.0f} to {steps[-1]:.0f} ms a frame: frames are taken as coded"
-        )
+        finding.problems.append(str(error))
 
 
 def _check_folder(entry: Entry, finding: Finding, quick: bool) -> None:
@@ -149,13 +134,13 @@ def _check_folder(entry: Entry, finding: Finding, quick: bool) -> None:
         finding.problems.append(
             f"has {len(files)} frames, but the published set has {entry.frames}; extract it anew"
         )
-    runs = runs_of([file.name for file in files])
-    gaps = [f"after '{files[stop - 1].name}'" for _, stop in runs[:-1]]
-    if gaps:
+    names = [file.name for file in files]
+    if jumps := gaps(names):
         finding.problems.append(
-            f"numbering jumps {_join_names(gaps)}; restore the missing frames, or leave it so and the clip is"
-            " cut there"
+            f"{jumps}; restore the missing frames, or leave it so and the clip is cut there"
         )
+    if extra := extra_images(names):
+        finding.notes.append(extra)
     try:
         finding.height, finding.width = image_size(files[0])
     except DataError:
@@ -187,11 +172,11 @@ def _check_images(folder: Path, finding: Finding, quick: bool) -> list[Path]:
         if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES and not file.name.startswith(".")
     )
     if others:
-        finding.notes.append(f"{_join_names(others)} among the frames is no image and is left out")
+        finding.notes.append(f"{some(others)} among the frames is no image and is left out")
     try:
         files = image_files(folder)
     except DataError as error:
-        finding.problems.append(f"{error}; fill the folder or remove it")
+        finding.problems.append(str(error))
         return []
     empty, broken, deep, sizes = [], [], [], dict[tuple[int, int], list[str]]()
     for file in files:
@@ -208,23 +193,18 @@ def _check_images(folder: Path, finding: Finding, quick: bool) -> list[Path]:
         except (DataError, OSError, SyntaxError):  # the last is what PIL says of broken PNGs
             broken.append(file.name)
     if empty:
-        finding.problems.append(f"{_join_names(empty)} has 0 bytes; extract it anew")
+        finding.problems.append(f"{some(empty)} has 0 bytes; extract it anew")
     if broken:
-        finding.problems.append(f"{_join_names(broken)} can't be read as an image; extract it anew")
+        finding.problems.append(f"{some(broken)} can't be read as an image; extract it anew")
     if deep:
         finding.notes.append(
-            f"{_join_names(deep)} has 16 bits, which are reduced to 8; convert it for another rounding"
+            f"{some(deep)} has 16 bits, which are reduced to 8; convert it for another rounding"
         )
     if len(sizes) > 1:
         usual = max(sizes, key=lambda size: len(sizes[size]))
         odd = [name for size, names in sizes.items() if size != usual for name in names]
         finding.problems.append(
-            f"frames must have one size, {usual[1]}x{usual[0]} as most, but {_join_names(odd)} has another;"
+            f"frames must have one size, {usual[1]}x{usual[0]} as most, but {some(odd)} has another;"
             " replace or remove it"
         )
     return files
-
-
-def _join_names(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

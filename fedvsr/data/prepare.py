@@ -18,6 +18,7 @@ import numpy as np
 from fedvsr.data.shot_changes import NearDuplicates, ShotChanges
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.components import build
+from fedvsr_core.data.compression import codec_version
 from fedvsr_core.data.degradation import Degradation, MadeLow
 from fedvsr_core.data.frames import Frame, files_of, stream
 from fedvsr_core.data.shots import Shot
@@ -85,7 +86,12 @@ def prepare(
     Raises:
         DataError: If the folder holds something else, or a store that was prepared otherwise.
     """
-    about = {"version": VERSION, "scale": how.scale, "degradation": how.degradation}
+    about = {
+        "version": VERSION,
+        "scale": how.scale,
+        "degradation": how.degradation,
+        "codecs": codec_version(),
+    }
     _open_store(store, about)
     tasks = [(shot, held_out, number, store, how) for number, (shot, held_out) in enumerate(shots)]
     if workers == 1:
@@ -206,7 +212,7 @@ def _write(file: IO[bytes], frame: Frame) -> None:
 
 def _fingerprint(shot: Shot, how: Preparation) -> str:
     """Changes whenever the files of a clip do, or how they are prepared."""
-    digest = blake2b(f"{shot!r} {how!r}".encode(), digest_size=16)
+    digest = blake2b(f"{shot!r} {how!r} {codec_version()}".encode(), digest_size=16)
     for file in (*files_of(shot.high), *(() if shot.low is None else files_of(shot.low))):
         facts = file.stat()
         digest.update(f"{facts.st_size} {facts.st_mtime_ns}\n".encode())

@@ -1,5 +1,6 @@
 """Which videos an evaluation is about: files, folders, or the held-out clips of a dataset."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -7,17 +8,19 @@ from pathlib import Path
 
 from fedvsr_core.components import build, nearest
 from fedvsr_core.data.degradation import Degradation, MadeLow
-from fedvsr_core.data.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, count_frames, probe, read_frames
+from fedvsr_core.data.frames import probe, read_frames, stream
+from fedvsr_core.data.images import VIDEO_SUFFIXES, folder_notes, holds_frames, image_files
 from fedvsr_core.data.layouts.detect import detect
 from fedvsr_core.data.layouts.entry import Entry, open_entry
 from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.data.layouts.videos import find_videos
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
-from fedvsr_core.evaluation.videos import Video, frames_of
+from fedvsr_core.evaluation.videos import Video
 from server_app.config import compose, options
 
-_MANY = 2**31
+_log = logging.getLogger(__name__)
+
 _FPS = 25.0
 
 
@@ -39,7 +42,7 @@ def videos_to_score(
         DataError: If there is nothing of the kind, or low-resolution frames are missing.
     """
     path = Path(data).expanduser()
-    if path.is_file() or (path.is_dir() and _holds_images(path)):
+    if path.is_file() or (path.is_dir() and holds_frames(path)):
         videos = [_video(path.stem if path.is_file() else path.resolve().name, path)]
     elif path.is_dir():
         videos = _in_folder(path, scale, degradation)
@@ -71,8 +74,8 @@ def _of_entry(entry: Entry, scale: int, degradation: Degradation | None) -> Vide
 
 def _of_shot(shot: Shot, degradation: Degradation | None) -> Video:
     low = shot.degraded(degradation).low if degradation else None
-    given = partial(frames_of, low) if low is not None and not isinstance(low, MadeLow) else None
-    return Video(shot.name, shot.frames, partial(frames_of, shot.high), given)
+    given = partial(stream, low) if low is not None and not isinstance(low, MadeLow) else None
+    return Video(shot.name, shot.frames, partial(stream, shot.high), given)
 
 
 def _in_dataset(name: str, scale: int, degradation: Degradation | None) -> list[Video]:
@@ -114,16 +117,12 @@ def matching(folder: Path, names: Iterable[str]) -> dict[str, Path]:
 def _below(path: Path) -> dict[str, Path]:
     if not path.exists():
         raise DataError(f"there is no video file or folder at '{path}'")
-    if path.is_file() or _holds_images(path):
+    if path.is_file() or holds_frames(path):
         return {path.stem if path.is_file() else path.resolve().name: path}
     videos = find_videos(path)
     if not videos:
         raise DataError(f"expected videos or folders of frames under '{path}', found none")
     return {video.relative_to(path).as_posix(): video for video in videos}
-
-
-def _holds_images(folder: Path) -> bool:
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
 
 
 def _stem(name: str) -> str:
@@ -132,5 +131,6 @@ def _stem(name: str) -> str:
 
 def _video(name: str, path: Path) -> Video:
     facts = probe(path)
-    frames = facts.frames or count_frames(path, _MANY)
-    return Video(name, frames, partial(read_frames, path), fps=facts.fps or _FPS)
+    for note in folder_notes(image_files(path)) if path.is_dir() else []:
+        _log.warning("clip '%s': %s", name, note)
+    return Video(name, facts.frames, partial(read_frames, path), fps=facts.fps or _FPS)

@@ -1,6 +1,5 @@
 """Realistic low-resolution frames: blur, shrinking, noise and compression, in an order of your choice."""
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -13,8 +12,7 @@ from pydantic import Field
 from fedvsr_core.components import Count, Whole
 from fedvsr_core.data.clips import Frames
 from fedvsr_core.data.degradation import Place, bicubic_down
-from fedvsr_core.errors import ConfigurationError, DataError, ShapeError
-from fedvsr_core.ffmpeg import find_ffmpeg
+from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.seeds import derive
 
 Range = tuple[float, float]
@@ -22,7 +20,6 @@ Range = tuple[float, float]
 _Sigma = Annotated[float, Field(ge=0, le=255)]
 _Variance = Annotated[float, Field(ge=0, le=255**2)]
 _Quality = Annotated[float, Field(ge=1, le=100)]
-_Crf = Annotated[float, Field(ge=0, le=51)]
 
 
 class Step(Protocol):
@@ -151,40 +148,6 @@ class Jpeg:
         return _u8(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1]
 
 
-@dataclass(frozen=True)
-class H264:
-    """H.264 of the whole clip by libx264, 4:2:0, preset medium; the parameter is the CRF, 0 to 51."""
-
-    crf: tuple[_Crf, _Crf]
-    reach = None
-    grid = 1
-
-    def __post_init__(self) -> None:
-        find_ffmpeg("the degradation step H264")
-
-    @property
-    def range(self) -> Range:
-        """Range of the CRF."""
-        return self.crf
-
-    def __call__(self, frames: Frames, value: float, place: Place, seed: int) -> Frames:
-        """Encode and decode the clip; an odd last row or column is repeated for it, as 4:2:0 needs."""
-        height, width = frames.shape[1:3]
-        even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        size = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{even.shape[2]}x{even.shape[1]}", "-r", "25"]
-        codec = ["-c:v", "libx264", "-preset", "medium", "-crf", str(round(value)), "-threads", "1"]
-        coded = _ffmpeg(
-            [*size, "-i", "-", *codec, "-pix_fmt", "yuv420p", "-f", "matroska", "-"], even.tobytes()
-        )
-        raw = _ffmpeg(["-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], coded)
-        decoded = np.frombuffer(raw, np.uint8).reshape(-1, *even.shape[1:])
-        if len(decoded) != len(frames):
-            raise DataError(
-                f"H.264 made {len(decoded)} frames of {len(frames)} in clip '{place.clip}'; leave it out"
-            )
-        return decoded[:, :height, :width]
-
-
 class Camera:
     """A degradation of several steps; each parameter is drawn once for each clip, or once for an owner.
 
@@ -282,11 +245,3 @@ def _rounded(values: np.ndarray) -> Frames:
 
 def _u8(values: Any) -> Frames:  # noqa: ANN401 (cv2's arrays)
     return np.asarray(values, np.uint8)
-
-
-def _ffmpeg(words: list[str], data: bytes) -> bytes:
-    command = [find_ffmpeg("the degradation step H264"), "-hide_banner", "-nostdin", "-v", "error", *words]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode:
-        raise DataError(f"ffmpeg can't compress: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout

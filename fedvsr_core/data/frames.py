@@ -1,37 +1,34 @@
 """Reading the frames of a video file or of a folder of images."""
 
-import functools
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from fedvsr_core.data.clips import Box, Cut, Frames, Pixels
+from fedvsr_core.data.decoding import decode
+from fedvsr_core.data.frame_index import index_of
+from fedvsr_core.data.images import ImageFrames, image_files, image_size, read_image
 from fedvsr_core.errors import DataError
 
 Frame = npt.NDArray[np.uint8]
 """One frame (H, W, 3), RGB."""
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-
-_READ_AS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-_READ_AS_STORED = cv2.IMREAD_UNCHANGED
+_BATCH = 8
+"""Frames that are read at once from what isn't a video file."""
+A = TypeVar("A", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video says of itself before it is decoded.
+    """Length and shape of a video.
 
     Attributes:
-        frames: Number of frames; for a video file what its header claims, 0 if it claims nothing.
-        height: Pixels.
-        width: Pixels.
+        frames: Number of frames that can be read.
+        height: Pixels, upright.
+        width: Pixels, upright.
         fps: Frames a second, or None for a folder of images.
     """
 
@@ -51,14 +48,8 @@ def probe(path: Path) -> VideoFacts:
         images = image_files(path)
         height, width = image_size(images[0])
         return VideoFacts(len(images), height, width, None)
-    capture = _open(path)
-    try:
-        size = (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
-        frames, height, width = (int(capture.get(key)) for key in size)
-        fps = capture.get(cv2.CAP_PROP_FPS)
-    finally:
-        capture.release()
-    return VideoFacts(max(frames, 0), height, width, fps if fps > 0 else None)
+    index = index_of(path)
+    return VideoFacts(len(index.times), index.shown.height, index.shown.width, float(index.rate))
 
 
 def read_frames(path: Path, first: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -70,12 +61,26 @@ def read_frames(path: Path, first: int = 0, stop: int | None = None) -> Iterator
         stop: Frame to stop before; None reads to the end.
 
     Yields:
-        Frames (H, W, 3), RGB uint8, all of one size; 16-bit images are reduced to 8 bits.
+        Frames (H, W, 3), RGB uint8, all of one size; more bits are reduced to 8.
 
     Raises:
         DataError: If ``path`` doesn't exist, isn't a video, or its frames differ in size.
     """
-    frames = _folder_frames(path, first, stop) if path.is_dir() else _video_frames(path, first, stop)
+    frames = _folder_frames(path, first, stop) if path.is_dir() else decode(path, first, stop)
+    yield from same_size(frames, path, first)
+
+
+def same_size(frames: Iterable[A], path: Path, first: int = 0) -> Iterator[A]:
+    """Pass frames on, and refuse one whose size isn't that of the first.
+
+    Args:
+        frames: Frames (H, W, 3).
+        path: Where they are from, for the message.
+        first: Number of the first of them.
+
+    Raises:
+        DataError: If one has another size.
+    """
     size = None
     for number, frame in enumerate(frames, start=first):
         size = size or frame.shape
@@ -85,43 +90,6 @@ def read_frames(path: Path, first: int = 0, stop: int | None = None) -> Iterator
                 f" {_size(frame.shape)} after {_size(size)}; cut the video there or remove the frame"
             )
         yield frame
-
-
-def count_frames(path: Path, most: int) -> int:
-    """Count frames by decoding them, since headers can be wrong; stops at ``most``.
-
-    Raises:
-        DataError: If ``path`` doesn't exist or isn't a video.
-    """
-    return min(len(image_files(path)), most) if path.is_dir() else len(pick_frames(path, most))
-
-
-def orientation(path: Path) -> int:
-    """Degrees, clockwise, by which a video file asks to be turned; its frames are read turned.
-
-    Raises:
-        DataError: If ``path`` doesn't exist or isn't a video.
-    """
-    capture = _open(path)
-    try:
-        return int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
-    finally:
-        capture.release()
-
-
-def frame_times(path: Path) -> list[float]:
-    """The times of all frames of a video file that can be decoded, in milliseconds.
-
-    Raises:
-        DataError: If ``path`` doesn't exist or isn't a video.
-    """
-    capture, times = _open(path), []
-    try:
-        while capture.grab():
-            times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-    finally:
-        capture.release()
-    return times
 
 
 def files_of(pixels: Pixels) -> tuple[Path, ...]:
@@ -137,20 +105,22 @@ def files_of(pixels: Pixels) -> tuple[Path, ...]:
             return ()
 
 
-def stream(pixels: Pixels) -> Iterator[Frame]:
-    """The frames of any pixels one by one, in constant memory, each decoded once."""
+def stream(pixels: Pixels, first: int = 0, stop: int | None = None) -> Iterator[Frame]:
+    """The frames of any pixels, or some of them, one by one in constant memory, each decoded once."""
+    stop = pixels.shape[0] if stop is None else min(stop, pixels.shape[0])
     match pixels:
-        case Cut(VideoFrames() as video, (times, rows, columns)):
-            yield from (frame[rows, columns] for frame in _numbered(video.path, video.numbers[times]))
+        case Cut(inner, (times, rows, columns)):
+            for frame in stream(inner, times.start + first, times.start + stop):
+                yield frame[rows, columns]
         case VideoFrames():
-            yield from _numbered(pixels.path, pixels.numbers)
+            yield from _numbered(pixels.path, pixels.numbers[first:stop])
         case _:
-            for time in range(pixels.shape[0]):
-                yield pixels[time : time + 1, :, :][0]
+            for start in range(first, stop, _BATCH):
+                yield from pixels[start : min(start + _BATCH, stop), :, :]
 
 
 def pick_frames(path: Path, most: int | None = None, fps: float | None = None) -> tuple[int, ...]:
-    """Choose frames of a video file by decoding it, since headers can be wrong.
+    """Choose frames of a video file by when they are shown.
 
     Args:
         path: Video file.
@@ -159,33 +129,26 @@ def pick_frames(path: Path, most: int | None = None, fps: float | None = None) -
             with fewer keeps what it has: no frame is chosen twice.
 
     Returns:
-        Numbers of the frames, ascending; empty if none can be decoded.
+        Numbers of the frames, ascending.
 
     Raises:
-        DataError: If ``path`` doesn't exist or isn't a video.
+        DataError: If ``path`` doesn't exist or isn't a video, or none of it can be decoded.
     """
-    return _pick_frames(path, path.stat().st_mtime_ns if path.exists() else 0, most, fps)
-
-
-@functools.lru_cache(maxsize=4096)
-def _pick_frames(path: Path, _changed: int, most: int | None, fps: float | None) -> tuple[int, ...]:
+    times = index_of(path).seconds()
+    if fps is None:
+        return tuple(range(len(times)))[:most]
     picks: list[int] = []
-    capture, number, due_ms = _open(path), 0, 0.0
-    try:
-        while (most is None or len(picks) < most) and capture.grab():
-            time_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
-            if fps is None or time_ms >= due_ms - 1:  # times are rounded to milliseconds in some containers
-                picks.append(number)
-                due_ms = 0.0 if fps is None else max(due_ms, time_ms - 1e3 / fps) + 1e3 / fps
-            number += 1
-    finally:
-        capture.release()
-    return tuple(picks)
+    due = 0.0
+    for number, time in enumerate(times.tolist()):
+        if time >= due - 1e-3:  # times are rounded to milliseconds in some containers
+            picks.append(number)
+            due = max(due, time - 1 / fps) + 1 / fps
+    return tuple(picks[:most])
 
 
 @dataclass(frozen=True)
 class VideoFrames:
-    """Some frames of a video file, decoded anew from its start whenever they are sliced.
+    """Some frames of a video file, decoded when they are sliced.
 
     Attributes:
         path: Video file.
@@ -214,83 +177,10 @@ class VideoFrames:
         numbers = self.numbers[times]
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
-        found = np.empty((len(numbers), bottom - top, right - left, 3), np.uint8)
-        for frame, whole in zip(found, _numbered(self.path, numbers), strict=True):
+        pixels = np.empty((len(numbers), bottom - top, right - left, 3), np.uint8)
+        for frame, whole in zip(pixels, _numbered(self.path, numbers), strict=True):
             frame[:] = whole[top:bottom, left:right]
-        return found
-
-
-@dataclass(frozen=True)
-class ImageFrames:
-    """Images of a folder as frames; those that are sliced are read.
-
-    Attributes:
-        files: One image a frame.
-        height: Pixels.
-        width: Pixels.
-    """
-
-    files: tuple[Path, ...]
-    height: int
-    width: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(T, H, W, 3)."""
-        return len(self.files), self.height, self.width, 3
-
-    def __getitem__(self, box: Box, /) -> Frames:
-        """Read a box.
-
-        Raises:
-            DataError: If an image can't be read or has another size than the first one.
-        """
-        times, rows, columns = box
-        files = self.files[times]
-        top, bottom, _ = rows.indices(self.height)
-        left, right, _ = columns.indices(self.width)
-        found = np.empty((len(files), bottom - top, right - left, 3), np.uint8)
-        for frame, file in zip(found, files, strict=True):
-            image = read_image(file)
-            if image.shape[:2] != (self.height, self.width):
-                raise DataError(
-                    f"frames of a clip must have one size, but '{file}' is {_size(image.shape)} after"
-                    f" {self.width}x{self.height}; replace or remove it"
-                )
-            frame[:] = image[top:bottom, left:right]
-        return found
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the natural order of their names.
-
-    Raises:
-        DataError: If there are none.
-    """
-    images = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-    if not images:
-        raise DataError(
-            f"expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folder '{folder}', found none"
-        )
-    return sorted(images, key=lambda file: natural_key(file.name))
-
-
-def image_size(file: Path) -> tuple[int, int]:
-    """Height and width of an image, from its header.
-
-    Raises:
-        DataError: If it has none that can be read.
-    """
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except OSError as error:  # PIL's own error is one
-        raise DataError(f"'{file}' can't be read as an image; replace or remove it") from error
-
-
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sort key under which 'frame2' comes before 'frame10'."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+        return pixels
 
 
 def _numbered(path: Path, numbers: Sequence[int]) -> Iterator[Frame]:
@@ -312,54 +202,6 @@ def _numbered(path: Path, numbers: Sequence[int]) -> Iterator[Frame]:
 def _folder_frames(folder: Path, first: int, stop: int | None) -> Iterator[Frame]:
     for file in image_files(folder)[first:stop]:
         yield read_image(file)
-
-
-def read_image(file: Path, *, as_stored: bool = False) -> Frame:
-    """Decode one image to RGB; 16-bit images are reduced to 8 bits, unless it is wanted as it is stored.
-
-    Raises:
-        DataError: If it can't be decoded.
-    """
-    try:
-        data = np.fromfile(file, np.uint8)
-    except OSError as error:
-        raise DataError(f"there is no image '{file}'; restore it") from error
-    image = cv2.imdecode(data, _READ_AS_STORED if as_stored else _READ_AS) if data.size else None
-    if image is None:
-        raise DataError(f"'{file}' can't be read as an image; replace or remove it")
-    return np.asarray(image) if as_stored else _rgb(image)
-
-
-def _video_frames(path: Path, first: int, stop: int | None) -> Iterator[Frame]:
-    capture = _open(path)
-    try:
-        number = 0
-        while (stop is None or number < stop) and capture.grab():
-            if number >= first:
-                decoded, image = capture.retrieve()
-                if not decoded:
-                    raise DataError(
-                        f"frame {number} of '{path}' can't be decoded; cut or re-encode the video"
-                    )
-                yield _rgb(image)
-            number += 1
-    finally:
-        capture.release()
-
-
-def _open(path: Path) -> cv2.VideoCapture:
-    if not path.exists():
-        raise DataError(f"there is no video file or folder of frames at '{path}'")
-    # Naming the backend keeps OpenCV from taking a file name with digits for a numbered series of images.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # as the video is meant to be seen
-    if not capture.isOpened():
-        raise DataError(f"expected a video at '{path}', but the file can't be decoded as one")
-    return capture
-
-
-def _rgb(image: cv2.typing.MatLike) -> Frame:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _size(shape: tuple[int, ...]) -> str:

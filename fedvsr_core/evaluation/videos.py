@@ -7,9 +7,9 @@ from itertools import tee, zip_longest
 
 import numpy as np
 
-from fedvsr_core.data.clips import Cut, Frames, Pixels
+from fedvsr_core.data.clips import Frames
 from fedvsr_core.data.degradation import Degradation, Place, modcrop
-from fedvsr_core.data.frames import Frame, VideoFrames
+from fedvsr_core.data.frames import Frame
 from fedvsr_core.errors import DataError, ShapeError
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.metrics.suite import Suite, SuiteScorer, Values
@@ -109,19 +109,6 @@ def _scored(
                 " re-encode it or leave it out"
             )
         return {name: scorer.values() for name, scorer in scorers.items()}
-
-
-def frames_of(pixels: Pixels) -> Iterator[Frame]:
-    """Read frames from wherever they can be sliced, some at a time; video files at once."""
-    inner = pixels
-    while isinstance(inner, Cut):
-        inner = inner.pixels
-    length = pixels.shape[0]
-    step = (
-        length if isinstance(inner, VideoFrames) else _BATCH
-    )  # a slice of a video is decoded from its start
-    for start in range(0, length, step):
-        yield from pixels[start : min(start + step, length), :, :]
 
 
 def _degraded(frames: Iterator[Frame], degradation: Degradation, clip: str) -> Iterator[Frame]:

@@ -30,6 +30,24 @@ class Tiling:
                 f"a tile must be larger than two overlaps, got tile {self.size} and overlap {self.overlap}"
             )
 
+    def smaller(self, side: int) -> "Tiling":
+        """Tiles of about half the height and width.
+
+        Args:
+            side: The longer side of the frames that are cut.
+
+        Raises:
+            MemoryError: If they hardly reach beyond their overlaps already.
+        """
+        before = min(self.size or side, side)
+        size = max(before // 2 // 8 * 8, 2 * self.overlap + 8)
+        if size >= before:
+            raise MemoryError(
+                f"there isn't enough memory even for tiles of {before} pixels; free"
+                " some, or upscale fewer frames at once with --chunk"
+            )
+        return Tiling(size, self.overlap)
+
 
 WHOLE = Tiling(None)
 

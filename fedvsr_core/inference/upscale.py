@@ -1,54 +1,86 @@
 """Upscaling a stream of frames in constant memory."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fedvsr_core.data.clips import Frames
-from fedvsr_core.data.frames import Frame
 from fedvsr_core.inference.tiles import WHOLE, Tiling, restore_tiled
 from fedvsr_core.models.contract import VideoModel
 
 CONTEXT = 4
 """Frames on both sides of a chunk that the network sees and that are thrown away afterwards."""
 
+_log = logging.getLogger(__name__)
+
 
 def upscale_frames(
     model: VideoModel,
-    frames: Iterable[Frame],
+    frames: Iterable[npt.NDArray[Any]],
     *,
     device: torch.device,
     chunk: int,
     tiling: Tiling = WHOLE,
-) -> Iterator[Frame]:
+    before: int = 0,
+    deep: bool = False,
+) -> Iterator[npt.NDArray[Any]]:
     """Upscale a video, a chunk of frames at a time.
+
+    When memory runs out, what was tried is tried again in smaller tiles, and so is all that follows.
 
     Args:
         model: Network in evaluation mode, on ``device``.
-        frames: Low-resolution frames (H, W, 3), RGB uint8, all of one size.
+        frames: Low-resolution frames (H, W, 3), RGB uint8 or uint16, all of one size.
         device: Where to compute.
         chunk: Frames that are upscaled at once, >= 1; the network sees `CONTEXT` more on either side.
         tiling: Cuts large frames into tiles.
+        before: So many frames come first that are only to be seen, `CONTEXT` at most.
+        deep: Whether frames are given back as uint16.
 
     Yields:
-        Frames (sH, sW, 3), RGB uint8, as many as came in and in their order.
+        Frames (sH, sW, 3), RGB uint8 or uint16, as many as came in but those before, in their order.
+
+    Raises:
+        MemoryError: If memory is too small for the smallest tiles.
     """
-    for window, before, new in _windows(frames, chunk):
-        high = _restore(model, np.stack(window), device, tiling)
-        for frame in high[before : before + new]:
-            yield _to_uint8(frame)
+    for window, ahead, new in _windows(frames, chunk, before):
+        low = np.stack(window)
+        while True:
+            try:
+                high = _restore(model, low, device, tiling)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+            tiling = tiling.smaller(max(low.shape[1:3]))
+            torch.cuda.empty_cache()
+            _log.warning("memory ran out: going on with tiles of %d pixels", tiling.size)
+        for frame in high[ahead : ahead + new]:
+            yield _rounded(frame, deep=deep)
 
 
-def _windows(frames: Iterable[Frame], chunk: int) -> Iterator[tuple[list[Frame], int, int]]:
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; the allocator of the CPU says so in words only."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        word in str(error).lower() for word in words
+    )
+
+
+def _windows(
+    frames: Iterable[npt.NDArray[Any]], chunk: int, before: int
+) -> Iterator[tuple[list[npt.NDArray[Any]], int, int]]:
     """Yield consecutive frames, the number of context frames before the chunk, and the chunk's length."""
-    incoming, window, before = iter(frames), list[Frame](), 0
+    incoming, window = iter(frames), list[npt.NDArray[Any]]()
     while True:
         window += islice(incoming, before + chunk + CONTEXT - len(window))
         new = min(chunk, len(window) - before)
-        if new == 0:
+        if new <= 0:
             return
         yield window, before, new
         surplus = max(before + new - CONTEXT, 0)
@@ -56,14 +88,17 @@ def _windows(frames: Iterable[Frame], chunk: int) -> Iterator[tuple[list[Frame],
 
 
 @torch.inference_mode()
-def _restore(model: VideoModel, low: Frames, device: torch.device, tiling: Tiling) -> Tensor:
+def _restore(model: VideoModel, low: npt.NDArray[Any], device: torch.device, tiling: Tiling) -> Tensor:
     """Run the network: (T, H, W, 3) -> (T, 3, sH, sW), left on the device if it was whole there."""
-    clip = torch.from_numpy(low).permute(0, 3, 1, 2)[None].float() / 255
+    largest = np.iinfo(low.dtype).max
+    pixels = low if low.dtype == np.uint8 else low.astype(np.float32)
+    clip = torch.from_numpy(pixels).permute(0, 3, 1, 2)[None].float() / largest
     return restore_tiled(lambda tile: model(tile.to(device)), clip, scale=model.scale, tiling=tiling)[0]
 
 
 @torch.inference_mode()
-def _to_uint8(frame: Tensor) -> Frame:
-    """Round where the frame is: a quarter of the bytes leave the device."""
-    rounded = (frame.clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.asarray(rounded.permute(1, 2, 0).contiguous().cpu().numpy())
+def _rounded(frame: Tensor, *, deep: bool) -> npt.NDArray[Any]:
+    """Round where the frame is: a fraction of the bytes leave the device."""
+    largest, kind = (65535, torch.int32) if deep else (255, torch.uint8)
+    rounded = (frame.clamp(0, 1) * largest).round().to(kind).permute(1, 2, 0).contiguous().cpu().numpy()
+    return np.asarray(rounded, np.uint16 if deep else np.uint8)

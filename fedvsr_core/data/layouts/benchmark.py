@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fedvsr_core.components import Count
-from fedvsr_core.data.frames import IMAGE_SUFFIXES
+from fedvsr_core.data.images import IMAGE_SUFFIXES, visible_files
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout, folders_in
 from fedvsr_core.errors import DataError
@@ -55,6 +55,6 @@ class Benchmark(Layout):
             high = next((clip / name for name in TRUTHS if (clip / name).is_dir()), clip)
         if self.low is not None:
             low = clip / self.low if truth is None else self.folder / self.low / clip.name
-        if not any(file.suffix.lower() in IMAGE_SUFFIXES for file in high.iterdir()):
+        if not visible_files(high, IMAGE_SUFFIXES):
             return None
         return Entry(clip.name, high, low, held_out=True, frames=(self.clips or {}).get(clip.name))

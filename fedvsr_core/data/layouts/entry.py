@@ -1,16 +1,18 @@
 """From a place on disk to shots: one video file, or one folder of frames."""
 
-import re
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from fedvsr_core.data.clips import Cut
 from fedvsr_core.data.degradation import Degradation
-from fedvsr_core.data.frames import ImageFrames, VideoFrames, image_files, image_size, pick_frames, probe
+from fedvsr_core.data.frame_index import index_of
+from fedvsr_core.data.frames import VideoFrames, pick_frames
+from fedvsr_core.data.images import ImageFrames, extra_images, image_files, image_size, runs_of
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def open_entry(
             f"clip '{entry.name}' has {len(files)} frames in '{entry.high}', but the published set has"
             f" {entry.frames}; extract it anew"
         )
+    if entry.files is None and (extra := extra_images([file.name for file in files])):
+        _log.warning("clip '%s': %s", entry.name, extra)
     height, width = entry.size or image_size(files[0])
     for file in files[:max_frames] if every else ():
         if (size := image_size(file)) != (height, width):
@@ -82,23 +86,6 @@ def open_entry(
     return [shot.between(first, stop) for first, stop in runs]
 
 
-def runs_of(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Cut a folder of frames where its numbering jumps.
-
-    Args:
-        names: File names in natural order; the last number in each counts.
-
-    Returns:
-        First and stop of each run; one run if some name has no number, or the numbers repeat.
-    """
-    numbers = [int(digits[-1]) for name in names if (digits := re.findall(r"[0-9]+", Path(name).stem))]
-    steps = [after - before for before, after in pairwise(numbers)]
-    if len(numbers) < len(names) or not steps or min(steps) < 1:
-        return [(0, len(names))]
-    cuts = [place + 1 for place, step in enumerate(steps) if step > min(steps)]
-    return list(pairwise([0, *cuts, len(names)]))
-
-
 def _files(entry: Entry, folder: Path) -> tuple[Path, ...]:
     if entry.files is not None:
         return tuple(folder / name for name in entry.files)
@@ -106,11 +93,14 @@ def _files(entry: Entry, folder: Path) -> tuple[Path, ...]:
 
 
 def _open_video(entry: Entry, scale: int, max_frames: int | None, fps: float | None) -> Shot:
-    facts = probe(entry.high)
-    numbers = pick_frames(entry.high, max_frames, fps)
-    if not numbers:
-        raise DataError(f"no frame of '{entry.high}' can be decoded; re-encode it or leave it out")
-    pixels = VideoFrames(entry.high, numbers, facts.height, facts.width)
+    index = index_of(entry.high)
+    if index.lost:
+        _log.warning(
+            "clip '%s': %s; the %d frames that can be read are used", entry.name, index.lost, len(index.times)
+        )
+    look = index.shown
+    look.check(entry.high)
+    pixels = VideoFrames(entry.high, pick_frames(entry.high, max_frames, fps), look.height, look.width)
     return Shot(entry.name, pixels, label=entry.label).cropped(scale)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fedvsr_core.components import Count
-from fedvsr_core.data.frames import VIDEO_SUFFIXES
+from fedvsr_core.data.images import VIDEO_SUFFIXES
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.data.layouts.videos import find_videos

@@ -7,7 +7,7 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from client_app.app import app
 from client_app.held_out import own_held_out
 from client_app.local_data import local_shots
-from fedvsr.inference.frame_writer import open_writer
+from fedvsr.inference.frame_writer import Output, Timing, open_writer
 from fedvsr_core.components import build
 from fedvsr_core.errors import ConfigurationError, DataError
 from fedvsr_core.flower import keys
@@ -28,9 +28,9 @@ def site(settings, tmp_path):
     for name in ("train", "held-out/one", "held-out/two"):
         folder = tmp_path / name
         folder.parent.mkdir(exist_ok=True)
-        with open_writer(folder, fps=25, overwrite=False) as write:
+        with open_writer(Output(folder, Timing.constant(25))) as writer:
             for frame in frames(settings):
-                write(frame)
+                writer.write(frame)
     return tmp_path
 
 

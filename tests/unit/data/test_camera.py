@@ -1,18 +1,20 @@
 """Promises: a degraded crop is a crop of the degraded clip, always the same; steps do what they say."""
 
-import sys
+import subprocess
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.data.camera import H264, Blur, Camera, GaussianNoise, Jpeg, PhotonNoise, Shrink
+from fedvsr_core.data.camera import Blur, Camera, GaussianNoise, Jpeg, PhotonNoise, Shrink
 from fedvsr_core.data.clips import ALL
+from fedvsr_core.data.compression import H264, H265, Av1, codec_version
 from fedvsr_core.data.degradation import Bicubic, GaussianBlur, MadeLow, Place, bicubic_down
 from fedvsr_core.data.synthetic import Texture
-from fedvsr_core.errors import ConfigurationError, MissingToolError, ShapeError
+from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.metrics.psnr import psnr
+from fedvsr_core.metrics.vmaf import find_ffmpeg
 
 CLIP = Texture(0, 0, 3, 144, 208)[ALL]  # 36 x 52 low-resolution pixels
 
@@ -90,10 +92,10 @@ def test_a_blur_of_nothing_is_bicubic():
     assert blurred.astype(float).std() < 0.95 * bicubic_down(CLIP).astype(float).std()
 
 
-@pytest.mark.parametrize("step", [Jpeg, H264])
+@pytest.mark.parametrize("step", [Jpeg, H264, H265, Av1])
 def test_worse_settings_are_worse(step):
     low = bicubic_down(CLIP)
-    values = (100.0, 20.0) if step is Jpeg else (5.0, 45.0)
+    values = {Jpeg: (100.0, 20.0), Av1: (5.0, 63.0)}.get(step, (5.0, 45.0))
     good, bad = (
         np.mean(psnr(camera(shrink=Shrink(), step=step((value, value)))(CLIP), low)) for value in values
     )
@@ -109,11 +111,25 @@ def test_h264_takes_the_whole_clip_and_odd_sizes():
     np.testing.assert_array_equal(low[1:2, 3:9, 4:51], low[ALL][1:2, 3:9, 4:51])
 
 
-def test_h264_says_how_to_get_ffmpeg(monkeypatch):
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it weren't installed
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingToolError, match="needs ffmpeg; install it with: pip install imageio-ffmpeg"):
-        H264((20.0, 30.0))
+def test_a_codec_is_as_ffmpegs_own(tmp_path):
+    low = bicubic_down(CLIP)
+    size = f"{low.shape[2]}x{low.shape[1]}"
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
+    coding = ["-c:v", "libx264", "-preset", "medium", "-crf", "30", "-threads", "1", "-pix_fmt", "yuv420p"]
+    ffmpeg, path = [find_ffmpeg(), "-v", "error"], tmp_path / "a.mkv"
+    given = [*ffmpeg, *raw, "-s", size, "-r", "25", "-i", "-", *coding, path]
+    subprocess.run(given, input=low.tobytes(), check=True)
+    back = subprocess.run([*ffmpeg, "-i", path, *raw, "-"], capture_output=True, check=True).stdout
+    coded = camera(shrink=Shrink(), h264=H264((30.0, 30.0)))(CLIP)
+    assert np.abs(coded.astype(int) - np.frombuffer(back, np.uint8).reshape(low.shape)).max() <= 1
+
+
+def test_what_is_stored_names_the_library():
+    setting = camera(shrink=Shrink(), h264=H264((1.0, 2.0)))
+    assert f"library='{codec_version()}'" in repr(setting)
+    assert "libavcodec" in codec_version()
+    other = camera(shrink=Shrink(), h264=H264((1.0, 2.0), library="libavcodec 1"))
+    assert setting != other
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,8 @@ import numpy as np
 import pytest
 
 from fedvsr_core.data.clips import ALL, Cut
-from fedvsr_core.data.frames import (
-    ImageFrames,
-    VideoFacts,
-    VideoFrames,
-    count_frames,
-    image_files,
-    natural_key,
-    pick_frames,
-    probe,
-    read_frames,
-    stream,
-)
+from fedvsr_core.data.frames import VideoFacts, VideoFrames, pick_frames, probe, read_frames, stream
+from fedvsr_core.data.images import ImageFrames, image_files, natural_key
 from fedvsr_core.errors import DataError
 
 
@@ -39,11 +29,6 @@ def test_a_folder_comes_back_in_natural_order(tmp_path, write_images):
 def test_natural_order():
     names = ["b1", "a10", "a2", "a", "2", "10"]
     assert sorted(names, key=natural_key) == ["2", "10", "a", "a2", "a10", "b1"]
-
-
-def test_counting_stops_in_time(tmp_path, noise, write_video, write_images):
-    video, folder = write_video(tmp_path / "a.mkv", noise), write_images(tmp_path / "a", noise)
-    assert [count_frames(path, most) for path in (video, folder) for most in (3, 100)] == [3, 7, 3, 7]
 
 
 def test_a_box_of_a_video_and_of_a_folder(tmp_path, noise, write_video, write_images):

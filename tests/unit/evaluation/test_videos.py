@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from fedvsr.inference.frame_writer import open_writer
+from fedvsr.inference.encoding import Encoding
+from fedvsr.inference.frame_writer import Output, Timing, open_writer
 from fedvsr_core.components import build
 from fedvsr_core.data.clips import ALL, Cut
+from fedvsr_core.data.decoding import decode
 from fedvsr_core.data.degradation import Bicubic, MadeLow, bicubic_down, bicubic_up
-from fedvsr_core.data.frames import VideoFrames
+from fedvsr_core.data.frames import VideoFrames, stream
 from fedvsr_core.errors import DataError, ShapeError
-from fedvsr_core.evaluation.videos import Video, frames_of, score_video
+from fedvsr_core.evaluation.videos import Video, score_video
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.metrics.psnr import psnr
 from fedvsr_core.metrics.suite import Suite
@@ -147,17 +149,15 @@ def test_frames_are_read_some_at_a_time_but_a_video_once(high, tmp_path):
 
     pixels = Watched()
     cut = Cut(pixels, (slice(1, 20), slice(0, 16), slice(2, 22)))
-    np.testing.assert_array_equal(list(frames_of(cut)), high[1:, :16, 2:])
+    np.testing.assert_array_equal(list(stream(cut)), high[1:, :16, 2:])
     assert pixels.reads == ((1, 9), (9, 17), (17, 20))
-    with open_writer(tmp_path / "a.mkv", fps=25, overwrite=False) as write:
+    with open_writer(Output(tmp_path / "a.mkv", Timing.constant(25), Encoding("ffv1"))) as writer:
         for frame in high:
-            write(frame)
+            writer.write(frame)
     video = VideoFrames(tmp_path / "a.mkv", range(20), 18, 22)
-    with mock.patch.object(
-        VideoFrames, "__getitem__", autospec=True, side_effect=VideoFrames.__getitem__
-    ) as read:
+    with mock.patch("fedvsr_core.data.frames.decode", side_effect=decode) as read:
         np.testing.assert_array_equal(
-            list(frames_of(Cut(video, (slice(0, 20), slice(0, 16), slice(0, 20))))), high[:, :16, :20]
+            list(stream(Cut(video, (slice(0, 20), slice(0, 16), slice(0, 20))))), high[:, :16, :20]
         )
     assert read.call_count == 1
 

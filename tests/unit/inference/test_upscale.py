@@ -84,3 +84,41 @@ def test_values_beyond_the_range_are_clipped():
     [high] = upscale_frames(Wild(), low, device=CPU, chunk=1)
     # 255 (2 * 128 / 255 - 0.5) = 128.5, which rounds to the even 128 (or 129 by float error)
     assert high[0, :, 0].tolist() in ([0, 128, 255], [0, 129, 255])
+
+
+class Hungry(torch.nn.Module):
+    """Enlarges by repeating pixels, unless it is given more of them than there is memory for."""
+
+    scale = 2
+
+    def __init__(self, pixels):
+        super().__init__()
+        self.pixels, self.refused = pixels, 0
+
+    def forward(self, low):
+        if low.shape[-1] * low.shape[-2] > self.pixels:
+            self.refused += 1
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return low.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
+
+
+def test_smaller_tiles_are_tried_when_memory_runs_out(caplog):
+    frames = np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), dtype=np.uint8)
+    model = Hungry(50 * 50)
+    high = list(upscale_frames(model, iter(frames), device=torch.device("cpu"), chunk=2))
+    np.testing.assert_array_equal(high, frames.repeat(2, axis=1).repeat(2, axis=2))
+    assert model.refused == 2  # whole frames, and tiles of 64
+    assert "memory ran out: going on with tiles of" in caplog.text
+
+
+def test_memory_for_nothing_is_one_sentence():
+    frames = np.zeros((2, 96, 128, 3), np.uint8)
+    with pytest.raises(MemoryError, match=r"there isn't enough memory even for tiles of .* pixels; free"):
+        list(upscale_frames(Hungry(1), iter(frames), device=torch.device("cpu"), chunk=2))
+
+
+def test_frames_before_are_seen_and_not_given_back():
+    frames = np.random.default_rng(0).integers(0, 65536, (9, 8, 8, 3), dtype=np.uint16)
+    model = Hungry(10**6)
+    high = list(upscale_frames(model, iter(frames), device=torch.device("cpu"), chunk=2, before=3, deep=True))
+    np.testing.assert_array_equal(high, frames[3:].repeat(2, axis=1).repeat(2, axis=2))

@@ -5,7 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fedvsr.cli.main import app
-from fedvsr.inference.frame_writer import open_writer
+from fedvsr.inference.encoding import Encoding
+from fedvsr.inference.frame_writer import Output, Timing, open_writer
 from fedvsr_core.data.clips import ALL
 from fedvsr_core.data.frames import read_frames
 from fedvsr_core.data.synthetic import Texture
@@ -29,9 +30,9 @@ def videos(tmp_path):
     folder = tmp_path / "videos"
     folder.mkdir()
     for name in ("a.mkv", "b.mkv"):
-        with open_writer(folder / name, fps=25, overwrite=False) as write:
+        with open_writer(Output(folder / name, Timing.constant(25), Encoding("ffv1"))) as writer:
             for time in range(10):
-                write(np.ascontiguousarray(MOVING[:, time : time + 48]))
+                writer.write(np.ascontiguousarray(MOVING[:, time : time + 48]))
     return folder
 
 

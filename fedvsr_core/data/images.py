@@ -1,0 +1,200 @@
+"""Folders of images as frames."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from fedvsr_core.data.clips import Box, Frames
+from fedvsr_core.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".ogv"}
+    | {".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".mxf", ".dv", ".y4m", ".gif"}
+)
+
+_READ_AS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_READ_AS_STORED = cv2.IMREAD_UNCHANGED
+_SHOWN = 3
+"""Files named in one sentence."""
+
+
+@dataclass(frozen=True)
+class ImageFrames:
+    """Images of a folder as frames; those that are sliced are read.
+
+    Attributes:
+        files: One image a frame.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    files: tuple[Path, ...]
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, 3)."""
+        return len(self.files), self.height, self.width, 3
+
+    def __getitem__(self, box: Box, /) -> Frames:
+        """Read a box.
+
+        Raises:
+            DataError: If an image can't be read or has another size than the first one.
+        """
+        times, rows, columns = box
+        files = self.files[times]
+        top, bottom, _ = rows.indices(self.height)
+        left, right, _ = columns.indices(self.width)
+        pixels = np.empty((len(files), bottom - top, right - left, 3), np.uint8)
+        for frame, file in zip(pixels, files, strict=True):
+            image = read_image(file)
+            if image.shape[:2] != (self.height, self.width):
+                raise DataError(
+                    f"frames of a clip must have one size, but '{file}' is {image.shape[1]}x{image.shape[0]}"
+                    f" after {self.width}x{self.height}; replace or remove it"
+                )
+            frame[:] = image[top:bottom, left:right]
+        return pixels
+
+
+def visible_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Files of a folder with some suffixes, in the natural order of their names.
+
+    Hidden ones don't count, among them what macOS leaves beside a file on foreign disks (``._1.png``).
+    """
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+    ]
+    return sorted(files, key=lambda file: natural_key(file.name))
+
+
+def holds_frames(folder: Path) -> bool:
+    """Whether a folder is one of frames: it has images and no videos, beside which images are posters."""
+    return bool(visible_files(folder, IMAGE_SUFFIXES)) and not visible_files(folder, VIDEO_SUFFIXES)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in the natural order of their names.
+
+    Raises:
+        DataError: If there are none, or videos lie beside them, or two of them are the same frame.
+    """
+    images = visible_files(folder, IMAGE_SUFFIXES)
+    if not images:
+        raise DataError(
+            f"expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folder '{folder}', found none;"
+            " fill it or remove it"
+        )
+    if videos := visible_files(folder, VIDEO_SUFFIXES):
+        raise DataError(
+            f"expected a folder of frames, but '{folder}' holds the video '{videos[0].name}' too; name the"
+            " video, or move the images to a folder of their own"
+        )
+    for before, after in pairwise(images):
+        if natural_key(before.stem) == natural_key(after.stem):
+            raise DataError(
+                f"'{before.name}' and '{after.name}' in '{folder}' are the same frame twice; remove one of"
+                " each such pair"
+            )
+    return images
+
+
+def runs_of(names: Iterable[str]) -> list[tuple[int, int]]:
+    """Cut a folder of frames where its numbering jumps.
+
+    Args:
+        names: File names in natural order; the last number in each counts.
+
+    Returns:
+        First and stop of each run; one run if some name has no number, or the numbers repeat.
+    """
+    names = list(names)
+    numbers = [int(digits[-1]) for name in names if (digits := re.findall(r"[0-9]+", Path(name).stem))]
+    steps = [after - before for before, after in pairwise(numbers)]
+    if len(numbers) < len(names) or not steps or min(steps) < 1:
+        return [(0, len(names))]
+    cuts = [place + 1 for place, step in enumerate(steps) if step > min(steps)]
+    return list(pairwise([0, *cuts, len(names)]))
+
+
+def gaps(names: list[str]) -> str | None:
+    """Where the numbering of files jumps, in words; None: nowhere."""
+    after = [f"after '{names[stop - 1]}'" for _, stop in runs_of(names)[:-1]]
+    return f"numbering jumps {some(after)}" if after else None
+
+
+def folder_notes(files: Iterable[Path]) -> list[str]:
+    """What is odd about the images of a folder, in their natural order."""
+    names = [file.name for file in files]
+    return [note for note in (gaps(names), extra_images(names)) if note]
+
+
+def extra_images(names: list[str]) -> str | None:
+    """Files that aren't named as most of them are, in words; None: there are none."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(re.sub(r"[0-9]+", "#", name.lower()), []).append(name)
+    usual = max(kinds, key=lambda kind: len(kinds[kind]))
+    others = [name for kind, files in kinds.items() if kind != usual for name in files]
+    if not others:
+        return None
+    return f"{some(others)} isn't named as the other frames ('{kinds[usual][0]}'), but read as one of them"
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """Height and width of an image, from its header.
+
+    Raises:
+        DataError: If it has none that can be read.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except OSError as error:  # PIL's own error is one
+        raise DataError(f"'{file}' can't be read as an image; replace or remove it") from error
+
+
+def read_image(file: Path, *, as_stored: bool = False, deep: bool = False) -> npt.NDArray[Any]:
+    """Decode one image to RGB, uint8 unless it is wanted otherwise.
+
+    Args:
+        file: The image.
+        as_stored: Channels and bits as they are in the file.
+        deep: RGB of 16 bits where the file has them.
+
+    Raises:
+        DataError: If it can't be decoded.
+    """
+    try:
+        data = np.fromfile(file, np.uint8)
+    except OSError as error:
+        raise DataError(f"there is no image '{file}'; restore it") from error
+    flags = _READ_AS_STORED if as_stored else _READ_AS | (cv2.IMREAD_ANYDEPTH if deep else 0)
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise DataError(f"'{file}' can't be read as an image; replace or remove it")
+    return np.asarray(image if as_stored else cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sort key under which 'frame2' comes before 'frame10'."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def some(names: list[str]) -> str:
+    """A few of many names, in words."""
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
