@@ -65,7 +65,7 @@ _X26 = (
     "placebo",
 )
 CODECS = {
-    "h264": Codec("libx264", "yuv420p", "yuv420p10le", 14, _X26, "medium"),
+    "h264": Codec("libx264", "yuv420p", "yuv420p10le", 14, _X26, "superfast"),
     "h265": Codec("libx265", "yuv420p", "yuv420p10le", 17, _X26, "medium", "hvc1"),
     "av1": Codec("libsvtav1", "yuv420p", "yuv420p10le", 20, tuple(map(str, range(14))), "8"),
     "ffv1": Codec("ffv1", "bgr0", "gbrp10le"),
