@@ -39,7 +39,7 @@ class Point(nn.Module):
 
 def quadratic(a, b):
     def loss(output, target):
-        value = a / 2 * (output - b) ** 2
+        value = (a / 2 * (output - b) ** 2).mean()
         return value, {}
 
     return loss
@@ -55,7 +55,7 @@ def meet(sites, strategy, objectives, tmp_path, *, rounds, steps, clients=None, 
         replies = []
         for k in clients(server_round) if clients else range(len(A)):
             point, objective, loss = Point(model["w"]), objectives(), quadratic(A[k], B[k])
-            batches = [(torch.tensor(1.0), torch.tensor(0.0))] * steps
+            batches = [(torch.ones(1), torch.zeros(1))] * steps
             memory = ClientState(states[k], tmp_path / str(k), counted[k])
             start = Start(server_round, extra, memory, batches, loss, torch.device("cpu"), 0)
             objective.begin(point, start)
