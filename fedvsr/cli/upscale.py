@@ -184,9 +184,12 @@ def _one(pair: Pair, network: Network, wishes: _Wishes, *, alone: bool) -> int:
     """Do one job and report it; returns the exit status that it asks for."""
     try:
         return _upscale(pair, network, wishes)
-    except (FedVSRError, MemoryError, OSError) as error:
-        if alone and isinstance(error, FedVSRError):
+    except FedVSRError as error:
+        if alone:
             raise
+        typer.echo(f"error: '{pair.source}': {error}", err=True)
+        return 1
+    except Exception as error:  # whatever libraries raise: it is this video's, and not the others'
         if alone:
             raise DataError(f"'{pair.source}' can't be upscaled: {error}") from error
         typer.echo(f"error: '{pair.source}': {error}", err=True)

@@ -41,6 +41,7 @@ class Codec:
         presets: What the option ``preset`` may be; empty if there is none.
         preset: Its default.
         tag: How the stream is called in .mp4 and .mov, where FFmpeg's choice doesn't play everywhere.
+        most_crf: Where the scale of ``crf`` ends.
     """
 
     encoder: str
@@ -50,6 +51,7 @@ class Codec:
     presets: tuple[str, ...] = ()
     preset: str = ""
     tag: str | None = None
+    most_crf: int = 51
 
 
 _X26 = (
@@ -67,7 +69,7 @@ _X26 = (
 CODECS = {
     "h264": Codec("libx264", "yuv420p", "yuv420p10le", 14, _X26, "superfast"),
     "h265": Codec("libx265", "yuv420p", "yuv420p10le", 17, _X26, "medium", "hvc1"),
-    "av1": Codec("libsvtav1", "yuv420p", "yuv420p10le", 20, tuple(map(str, range(14))), "8"),
+    "av1": Codec("libsvtav1", "yuv420p", "yuv420p10le", 20, tuple(map(str, range(14))), "8", most_crf=63),
     "ffv1": Codec("ffv1", "bgr0", "gbrp10le"),
     "prores": Codec("prores_ks", None, "yuv422p10le", None, ("proxy", "lt", "standard", "hq"), "hq"),
 }
@@ -106,10 +108,10 @@ class Encoding:
             fitting = ", ".join(kind for kind, codecs in CONTAINERS.items() if name in codecs)
             raise ConfigurationError(f"{suffix} can't hold {name}; choose {fitting}, or another --codec")
         codec = CODECS[name]
-        if self.crf is not None and (codec.crf is None or not 0 <= self.crf <= 63):
+        if self.crf is not None and (codec.crf is None or not 0 <= self.crf <= codec.most_crf):
             raise ConfigurationError(
                 f"codec '{name}' has no crf {self.crf}; "
-                + ("choose one of 0 to 51" if codec.crf is not None else "leave --crf out")
+                + (f"choose one of 0 to {codec.most_crf}" if codec.crf is not None else "leave --crf out")
             )
         if self.preset is not None and self.preset not in codec.presets:
             known = f"choose one of {', '.join(codec.presets)}" if codec.presets else "leave --preset out"

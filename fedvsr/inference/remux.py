@@ -95,9 +95,9 @@ def _mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Besid
         if beside is None:
             _write(output, video, folder, order, shape, iter(()))
             return _Taken()
-        with open_video(beside.source) as (source, _):
+        with open_video(beside.source) as (source, shown):
             taken = _take(source, output, beside)
-            _describe(source, output, video, beside)
+            _describe(source, output, video, shown, beside)
             _write(output, video, folder, order, shape, _others(source, taken, beside))
         return taken
 
@@ -174,13 +174,14 @@ def _fits(stream: Stream, kind: str) -> bool:
     return True
 
 
-def _describe(source: InputContainer, output: OutputContainer, video: Stream, beside: Beside) -> None:
-    """Title, chapters and the like."""
+def _describe(
+    source: InputContainer, output: OutputContainer, video: Stream, shown: Stream, beside: Beside
+) -> None:
+    """Title, chapters and the like; those of the stream that was shown."""
     if not beside.chapters:
         return
     output.metadata.update(_described(source.metadata))
-    for stream in source.streams.video[:1]:
-        video.metadata.update({key: stream.metadata[key] for key in _OF_VIDEO if key in stream.metadata})
+    video.metadata.update({key: shown.metadata[key] for key in _OF_VIDEO if key in shown.metadata})
     end_s = float("inf") if beside.end_s is None else beside.end_s
     chapters = []
     for chapter in source.chapters():

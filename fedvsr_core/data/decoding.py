@@ -78,7 +78,7 @@ def _run(
             first = next(frames, None)
             if start and (first is None or first[0] != start or first[1].is_corrupt):
                 continue
-            expected = begin
+            expected, shown = begin, first[1] if first else None
             for number, frame in takewhile(
                 lambda pair: pair[0] < end, chain([first] if first else [], frames)
             ):
@@ -89,12 +89,16 @@ def _run(
                         damage.append(f"frame {missing} can't be decoded")  # type: ignore[union-attr]
                         yield frame
                     yield frame
-                    expected = number + 1
+                    expected, shown = number + 1, frame
             if expected != end and damage is None:
                 raise DataError(
                     f"frame {expected} of '{path}' can't be decoded; cut or re-encode the video, or leave"
                     " it out"
                 )
+            if shown is not None and damage is not None:
+                for missing in range(expected, end):
+                    damage.append(f"frame {missing} can't be decoded")
+                    yield shown
             return
 
 

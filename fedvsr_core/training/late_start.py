@@ -42,14 +42,15 @@ def optimiser_of(
         model: The network.
         settings: The optimiser, and ``flow.step_size``.
         more: Parameters of the objective.
-        fused: Whether one kernel makes the step of all parameters, as it can on CUDA; for torch's optimisers.
+        fused: Whether one kernel makes the step of all parameters, as it can on CUDA; for torch's
+            optimisers, unless the settings say how.
     """
     late = set(model.late_parameters())
     others = [parameter for name, parameter in model.named_parameters() if name not in late] + list(more)
     groups = [{"params": others}, {"params": [model.get_parameter(name) for name in sorted(late)]}]
-    optimiser: Optimizer = build(
-        settings.optimiser, params=groups if late else others, **({"fused": True} if fused else {})
-    )
+    chosen = settings.optimiser.keys() & {"fused", "foreach", "differentiable"}
+    kernel = {"fused": True} if fused and not chosen else {}
+    optimiser: Optimizer = build(settings.optimiser, params=groups if late else others, **kernel)
     if late:
         optimiser.param_groups[-1]["lr"] *= settings.flow.step_size
     return optimiser

@@ -17,6 +17,8 @@ from fedvsr_core.training.ranks import ALONE, Ranks
 _LOSS_SCALE = 2.0**10
 """For float16 at the start of a round; torch's own 2**16 would cost the first steps of each round."""
 
+_HALVES = (torch.bfloat16, torch.float16)
+
 LossFunction = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
 """(output, target) -> the value to minimise, and its parts by name."""
 
@@ -89,7 +91,8 @@ def train(
             share = len(some_low) / len(low)
             with autocast(precision, device):
                 output = model(to_float(some_low, device))
-            total, parts = loss(output.float(), to_float(some_high, device))
+            output = output.float() if output.dtype in _HALVES else output
+            total, parts = loss(output, to_float(some_high, device))
             scaler.scale(share * total).backward()
             for name, value in ({"": total} | parts).items():  # these stay on the device: no wait for it
                 means[name] = means.get(name, 0) + share * value.detach()

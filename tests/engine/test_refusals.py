@@ -30,6 +30,7 @@ def test_clients_that_run_other_code_stop_the_run(federation, app):
     assert run.lines("train") == []
 
 
+@pytest.mark.slow
 def test_a_wrong_run_config_is_refused_with_all_its_problems(federation, app):
     run = federation.submit(
         app,

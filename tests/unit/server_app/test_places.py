@@ -130,7 +130,13 @@ def test_any_other_number_is_refused_by_a_sentence_or_sound(group, option, setti
             assert "\n" not in refusal(parts, model), (path, value)
 
 
-@pytest.mark.parametrize(("group", "option"), MODELS)
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [
+        pytest.param(*model, marks=() if model[1] in ("recurrent", "iart_small") else pytest.mark.slow)
+        for model in MODELS
+    ],
+)
 def test_any_other_size_of_a_network_is_refused_by_a_sentence_or_sound(group, option, settings):
     plain = settings(group, option).model_dump()
     for path, old in numbers(plain[group]):

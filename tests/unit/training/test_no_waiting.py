@@ -26,6 +26,7 @@ TINY = {
     "vrt_small": "",
     "rvrt_small": "",
 }
+LARGE = ("basicvsrpp_small", "vrt_small", "rvrt_small")
 
 
 class Traffic(TorchDispatchMode):
@@ -117,7 +118,10 @@ def test_what_would_be_seen():
     assert traffic.other == {"float64": 1}
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in TINY],
+)
 def test_a_step_sends_the_batch_and_asks_for_nothing(name):
     traffic = step(name, 2)
     assert traffic.other == {}

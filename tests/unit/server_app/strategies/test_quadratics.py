@@ -34,7 +34,7 @@ class Point(nn.Module):
         self.w = nn.Parameter(torch.tensor(at, dtype=torch.float64))
 
     def forward(self, x):
-        return self.w * x
+        return self.w * x.double()
 
 
 def quadratic(a, b):
