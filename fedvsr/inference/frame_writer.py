@@ -168,8 +168,11 @@ def open_writer(
         kind: type[_VideoFile] | type[_Folder] = _VideoFile if path.suffix else _Folder
         writer = kind(output, workshop, length)
         try:
-            yield writer
-            finished = writer.finish()
+            try:
+                yield writer
+                finished = writer.finish()
+            finally:
+                writer.close()  # which writes what waits, and may find the disk full as well
         except (OSError, av.FFmpegError) as error:
             if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise DataError(
@@ -177,8 +180,6 @@ def open_writer(
                     " or write elsewhere"
                 ) from error
             raise
-        finally:
-            writer.close()
         if output.place.is_dir():
             output.place.rename(workshop / "replaced")
         os.replace(finished, output.place)
