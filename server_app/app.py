@@ -25,7 +25,8 @@ from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
 from server_app.config import compose_for_run, save
 from server_app.preflight import check_parts
-from server_app.records.journal import COMPLETED, Journal, is_completed, read_journal
+from server_app.records.history import outcome, starts
+from server_app.records.journal import COMPLETED, Journal, read_journal
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
@@ -110,7 +111,7 @@ def _restore(state: RunState, run_dir: RunDir, journal: Journal) -> int | None:
 def _finish(run_dir: RunDir, journal: Journal, done: int) -> None:
     """Say that a run is complete, and write what it lacks if it was killed after its last round."""
     _log.info("all %d rounds are done; nothing to do", done)
-    completed = is_completed(read_journal(run_dir.journal))
+    completed = outcome(read_journal(run_dir.journal)) == COMPLETED
     if not completed:
         _end(run_dir, journal, time.monotonic(), COMPLETED)
     if not completed or not run_dir.summary.exists():
@@ -132,8 +133,8 @@ def _report(run_dir: RunDir, samples: Sequence[Sample] = ()) -> None:
 
 def _clients_before(run_dir: RunDir) -> list[str] | None:
     """The clients that a resumed run has trained with so far; None for a new run."""
-    starts = [line for line in read_journal(run_dir.journal) if line["phase"] == "start"]
-    return list(starts[-1]["names"]) if starts else None
+    attempts = starts(read_journal(run_dir.journal))
+    return list(attempts[-1]["names"]) if attempts else None
 
 
 def _check_same(clients: list[str], earlier: list[str] | None) -> None:

@@ -19,6 +19,7 @@ from fedvsr_core.training.late_start import is_frozen
 from server_app.asking import Asking, log_all
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
+from server_app.records.history import starts
 from server_app.records.journal import Journal, read_journal
 from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
@@ -57,8 +58,8 @@ class Rounds:
         self._settings, self._grid, self._state = settings, grid, state
         self._held_out, self._run_dir, self._journal = held_out, run_dir, journal
         self._client_settings = settings.for_clients().model_dump_json()
-        starts = [line for line in read_journal(journal.path) if line["phase"] == "start"]
-        self._members = Members(grid, settings.cohort, {name for line in starts for name in line["names"]})
+        names = {name for line in starts(read_journal(journal.path)) for name in line["names"]}
+        self._members = Members(grid, settings.cohort, names)
         self._idle = 0
 
     def gather(self) -> list[str]:

@@ -112,11 +112,6 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-def is_completed(lines: Sequence[Line]) -> bool:
-    """Whether the run that left these lines came to its end."""
-    return bool(lines) and lines[-1]["phase"] == "end" and lines[-1]["outcome"] == COMPLETED
-
-
 def read_journal(path: Path) -> list[Line]:
     """All lines of a journal, which may still be growing; a half-written last line is left out.
 

@@ -17,7 +17,16 @@ import torch
 from fedvsr_core.flower.code import PACKAGES as PACKAGES_THAT_TRAIN
 from fedvsr_core.flower.code import code_digest, digest_of
 
-PACKAGES = ("fedvsr", "flwr", "torch", "torchvision", "numpy", "opencv-python-headless", "safetensors")
+PACKAGES = (
+    "fedvsr",
+    "flwr",
+    "torch",
+    "torchvision",
+    "numpy",
+    "av",
+    "opencv-python-headless",
+    "safetensors",
+)
 
 
 def provenance(*, run_config: Mapping[str, Any], seed: int, device: str, code: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ class Combined:
 
     Attributes:
         arrays: Name and values of each floating-point array of the new model, made when asked for.
-        weights: What each client's update counted, by its name; they sum to one.
+        weights: What each client's update counted, by its name; they sum to one. Empty where a strategy
+            of Flower's doesn't say.
     """
 
     arrays: Iterable[tuple[str, np.ndarray]]
