@@ -8,24 +8,26 @@ from fedvsr_core.aggregation.weights import loss_aware
 from fedvsr_core.errors import AggregationError
 from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
 from server_app.strategies.aggregator import Combined
-from server_app.strategies.base import RoundStrategy, StrategyOptions
+from server_app.strategies.base import StrategyOptions
+from server_app.strategies.mean import Mean
 from server_app.updates import Update
 
 _USUAL_POWER = 16.0  # of a loss of 0.06 in the first round
 
 
-class FedVSR(RoundStrategy):
+class FedVSR(Mean):
     """Average weighted by `loss_aware`.
 
     A weight is ``a + b * power``, with a power of the client's loss and the same a and b for all. So two
     running sums are enough: of the updates, and of the updates times the power of their loss. The weights are
     decided after the last reply, and the memory that a round takes doesn't grow with the number of clients.
-    Nothing is kept between rounds.
+    Without momentum, nothing is kept between rounds.
 
     Args:
         num_rounds: Rounds of the whole run, T. The loss counts less from round to round, and not in the last.
         threshold: Hellinger distance below which all clients count the same, in [0, 1); the paper's is 0.05.
         guard: Largest weight in units of the uniform one, >= 1, or None for the paper's formula.
+        momentum: As `Mean`; the paper has none.
         options: As `StrategyOptions`.
 
     Raises:
@@ -44,9 +46,10 @@ class FedVSR(RoundStrategy):
         num_rounds: int,
         threshold: float = 0.05,
         guard: float | None = 1.5,
+        momentum: float = 0.0,
         **options: Unpack[StrategyOptions],
     ) -> None:
-        super().__init__(**options)
+        super().__init__(momentum=momentum, **options)
         if num_rounds < 1:
             raise AggregationError(f"num_rounds must be at least 1, got {num_rounds}")
         loss_aware([1.0], progress=1.0, threshold=threshold, guard=guard)  # refuses what is out of range
@@ -55,7 +58,7 @@ class FedVSR(RoundStrategy):
         self.guard = guard
         self._sums = RunningSums((1.0, _USUAL_POWER))
 
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
+    def mean(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
         """Fold each update into two sums; decide the weights after the last."""
         progress = min(server_round / self.num_rounds, 1.0)
         sums = self._sums

@@ -76,9 +76,11 @@ def test_flowers_own_loop_trains_and_evaluates(name, loss, sites):
     result = strategy.start(grid, sites.reference, num_rounds=3)
     assert {kind: len(messages) for kind, messages in grid.asked.items()} == {"train": 12, "evaluate": 12}
     assert list(result.arrays) == list(sites.model)
+    momentum = getattr(strategy, "momentum", 0)
+    rounds = 1 + (1 + momentum) + (1 + momentum + momentum**2)
     for key, array in to_arrays(result.arrays).items():
         assert (array != sites.model[key]).all()
-        assert 0.29 < (array - sites.model[key]).mean() < 1.21  # each round moves it by 0.1 to 0.4
+        assert 0.29 < (array - sites.model[key]).mean() < 0.4 * rounds + 0.01  # a client moves 0.1 to 0.4
     assert result.train_metrics_clientapp[3][loss] == pytest.approx(0.25)
     assert result.evaluate_metrics_clientapp[3] == pytest.approx({"eval_loss": 0.25, "eval_acc": 0.5})
 
