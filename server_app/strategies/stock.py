@@ -137,6 +137,8 @@ class Stock(Aggregator):
                     f"{name} needs at least {needed} clients in a round with these arguments, got {cohort};"
                     " start more clients, raise cohort.clients_per_round, or change strategy.server"
                 )
+            if isinstance(layer, flower.FedAvgM):
+                _warn_of_long_steps(layer)
         for layer in self._private_layers():
             if layer.num_sampled_clients != cohort:
                 raise ConfigurationError(
@@ -318,6 +320,20 @@ def _check(layer: Strategy) -> None:
             f"{name} must wrap a mean of equal weights, for which its noise is made, got"
             f" {type(layer.strategy).__name__}; set strategy.server.strategy._target_="  # type: ignore[attr-defined]
             f"{Uniform.__module__}.{Uniform.__name__}"
+        )
+
+
+def _warn_of_long_steps(layer: flower.FedAvgM) -> None:
+    """Say how far the model goes in the end for each update: the sum of what momentum makes of it."""
+    if layer.server_momentum < 1 and (step := layer.server_learning_rate / (1 - layer.server_momentum)) > 2:
+        _log.warning(
+            "%s with server_momentum=%g and server_learning_rate=%g moves the model %.3g times as far as the"
+            " mean of the clients' updates; for steps of length one set server_learning_rate=%.3g",
+            type(layer).__name__,
+            layer.server_momentum,
+            layer.server_learning_rate,
+            step,
+            1 - layer.server_momentum,
         )
 
 

@@ -36,15 +36,19 @@ def expected(settings, rule):
         return {name: function(*(one[name] for one in models)) for name in names}
 
     w = {name: parameter.detach().numpy().copy() for name, parameter in model.named_parameters()}
-    zero = each(np.zeros_like, w)
+    before, zero = w, each(np.zeros_like, w)
     c, own = zero, [zero] * CLIENTS
     for server_round in (1, 2):
         ys, examples, new = [], [], []
+        start = (
+            each(lambda w, old: w + np.float32(0.8) * (w - old), w, before) if rule == "fedavg_ahead" else w
+        )
+        before = w
         for k in range(CLIENTS):
             shots = local_shots(known, {"partition-id": k, "num-partitions": CLIENTS})
             seed = derive(settings.seed, "train", server_round, f"partition-{k}")
             batches = Batches(shots, settings.training, seed=seed)
-            y, total = w, zero
+            y, total = start, zero
             for batch in batches:
                 g = gradient(y, batch)
                 total = each(np.add, total, g)
@@ -71,8 +75,14 @@ def expected(settings, rule):
 
 @pytest.mark.parametrize(
     ("rule", "overrides"),
-    [("fedavg", ""), ("fedprox", f"strategy.client.mu={MU}"), ("scaffold", ""), ("fedmedian", "")],
-    ids=["fedavg", "fedprox", "scaffold", "fedmedian"],
+    [
+        ("fedavg", ""),
+        ("fedavg_ahead", ""),
+        ("fedprox", f"strategy.client.mu={MU}"),
+        ("scaffold", ""),
+        ("fedmedian", ""),
+    ],
+    ids=["fedavg", "fedavg_ahead", "fedprox", "scaffold", "fedmedian"],
 )
 def test_two_rounds_of_the_real_pair(tiny, client_grid, tmp_path, rule, overrides):
     settings = tiny(f"{SGD} {overrides}", rule)

@@ -23,7 +23,16 @@ CLIENTS = {"fedtrimmedavg": 7, "krum": 7, "multikrum": 7, "bulyan": 9}
 """Two more than it takes, for the faulty ones; four for all others."""
 SCAFFOLD = "server_app.strategies.scaffold.Scaffold +strategy.server.strategy.step_size=1.0"
 PRIVATE = ("dp_fixed", "dp_adaptive")
-STATEFUL = ("scaffold", "fedsr", "fedavgm", "fedadam", "fedadagrad", "fedyogi")
+STATEFUL = (
+    "scaffold",
+    "fedsr",
+    "fedavgm",
+    "fedadam",
+    "fedadagrad",
+    "fedyogi",
+    "fedvsr_ahead",
+    "fedavg_ahead",
+)
 
 
 def test_they_were_found():
@@ -261,7 +270,7 @@ def moved_by_hand(strategy, server_round, delta, memory):
 
 
 @pytest.mark.parametrize("strategy", ["fedavgm", "fedadam", "fedyogi", "fedadagrad"])
-def test_two_rounds_of_a_server_optimiser_by_hand(tiny, client_grid, tmp_path, strategy):
+def test_two_rounds_of_a_server_optimiser_by_hand(tiny, client_grid, tmp_path, strategy, caplog):
     run = Run(settings_of(tiny, strategy), client_grid(3), tmp_path / "runs")
     models, returned = [run.weights()], []
 
@@ -272,6 +281,7 @@ def test_two_rounds_of_a_server_optimiser_by_hand(tiny, client_grid, tmp_path, s
 
     run.grid.spoil = dict.fromkeys(range(3), spoil)
     run.go()
+    assert (strategy == "fedavgm") == ("moves the model 10 times as far as the mean" in caplog.text)
     models += [load_round(run.dir.checkpoints / f"round-000{number}.safetensors").state for number in (1, 2)]
     for name, start in models[0].items():
         w, memory = start.numpy().astype(np.float64), (0.0, 0.0)
