@@ -33,6 +33,7 @@ class Training(_Section):
         compile: Whether ``torch.compile`` makes kernels for the network, anew in each process.
         micro_batch: Windows of a batch that are computed at once, their gradients added up; None: all.
         channels_last: Whether weights of convolutions lie in memory with their channels last.
+        keep_moments: Whether a client's optimiser goes on from its moments of the last accepted round.
     """
 
     steps: int = Field(ge=1)
@@ -48,6 +49,7 @@ class Training(_Section):
     compile: bool = False
     micro_batch: int | None = Field(ge=1, default=None)
     channels_last: bool = False
+    keep_moments: bool = False
 
 
 class Weights(_Section):
@@ -205,11 +207,13 @@ class _Shared(_Section):
     """What the server and its clients know."""
 
     seed: int = Field(ge=0)
+    rounds: int = Field(ge=1)
     model: Component
     start: Weights = Weights()
     flow: Flow = Flow()
     loss: Component
     optimiser: Component
+    schedule: Component = {"_target_": "fedvsr_core.schedules.Constant"}
     data: Component
     degradation: Component
     partition: Component
@@ -229,7 +233,6 @@ class ClientSettings(_Shared):
 class Settings(_Shared):
     """A whole configuration."""
 
-    rounds: int = Field(ge=1)
     strategy: Strategy
     cohort: Cohort
     screening: Screening

@@ -18,6 +18,7 @@ from fedvsr_core.errors import ConfigurationError, MissingToolError
 from fedvsr_core.losses.weighted_sum import WeightedSum
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.schedules import Schedule
 from fedvsr_core.training.objective import Objective
 from server_app.model_size import check_size
 
@@ -84,6 +85,7 @@ PLACES: Mapping[str, Place] = {
     "model": Place(VideoModel, try_out=check_size),
     "loss": Place(WeightedSum),
     "optimiser": Place(Optimizer, given=_two_weights, ranges=STEP_RANGES),
+    "schedule": Place(Schedule),
     "data": Place(Dataset),
     "degradation": Place(Degradation),
     "partition": Place(Partition),

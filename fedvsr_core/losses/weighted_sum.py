@@ -1,10 +1,11 @@
 """A loss of several parts, each with its weight and reported under its name."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from torch import Tensor, nn
 
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.schedules import Constant, Moment, Schedule
 
 
 class Part(TypedDict):
@@ -13,10 +14,12 @@ class Part(TypedDict):
     Attributes:
         weight: Its factor, >= 0.
         loss: Called with (output, target), returns a scalar.
+        schedule: What the weight is multiplied by in the course of a run; always 1 if there is none.
     """
 
     weight: float
     loss: nn.Module
+    schedule: NotRequired[Schedule]
 
 
 class WeightedSum(nn.Module):
@@ -37,7 +40,14 @@ class WeightedSum(nn.Module):
         if not parts or negative:
             raise ConfigurationError(f"a loss needs parts with weights >= 0, got {negative or 'no parts'}")
         self.weights = {name: part["weight"] for name, part in parts.items()}
+        self._whole = dict(self.weights)
+        self._schedules = {name: part.get("schedule", Constant()) for name, part in parts.items()}
         self.losses = nn.ModuleDict({name: part["loss"] for name, part in parts.items()})
+
+    def set_for(self, moment: Moment) -> None:
+        """Set the weights for a step of training; before that they are whole."""
+        for name, schedule in self._schedules.items():
+            self.weights[name] = self._whole[name] * schedule.factor(moment)
 
     def forward(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Compare a clip with its ground truth.

@@ -1,11 +1,18 @@
 """A client's part in a round: its objective, its loss and its optimiser over its batches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from torch.optim import Optimizer
+
+from fedvsr_core.components import build
 from fedvsr_core.data.loaders import Batches
 from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.losses.weighted_sum import WeightedSum
 from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.schedules import Moment, Schedule
 from fedvsr_core.settings import ClientSettings
+from fedvsr_core.training.kept_moments import KeptMoments
 from fedvsr_core.training.late_start import frozen_steps, is_frozen, optimiser_of
 from fedvsr_core.training.local import Outcome, train
 from fedvsr_core.training.objective import Objective, Start
@@ -25,7 +32,7 @@ def train_round(
     Args:
         model: The global model, on the device of ``start``.
         objective: Newly built.
-        settings: Optimiser, training and the late start of the flow network count.
+        settings: Optimiser, schedule, training and the late start of the flow network count.
         start: The round.
         ranks: The processes that train together, each on its share of every batch.
 
@@ -37,17 +44,21 @@ def train_round(
     late = [model.get_parameter(name) for name in model.late_parameters()]
     for parameter in late:
         parameter.requires_grad_(not frozen)
-    objective.begin(model, start)
+    moments = KeptMoments(start.client_state) if settings.training.keep_moments else None
+    objective.begin(model, replace(start, client_state=moments) if moments else start)
     batches = start.batches
     if isinstance(batches, Batches):
         batches = batches.share_of(ranks.rank, ranks.count)
     if settings.training.compile:
         model.compile()
+    optimiser = optimiser_of(model, settings, objective.parameters(), fused=start.device.type == "cuda")
+    if moments:
+        moments.give_to(optimiser)
     outcome = train(
         model,
         batches,
         loss=objective.loss(start.loss),
-        optimiser=optimiser_of(model, settings, objective.parameters(), fused=start.device.type == "cuda"),
+        optimiser=optimiser,
         adjust=objective.adjust,
         clip_norm=settings.training.clip_norm,
         device=start.device,
@@ -56,5 +67,26 @@ def train_round(
         precision=settings.training.precision,
         micro_batch=settings.training.micro_batch,
         ranks=ranks,
+        before_step=_scheduled(optimiser, settings, start),
     )
-    return outcome, {} if ranks.rank else objective.end(model)
+    if ranks.rank:
+        return outcome, {}
+    returned = objective.end(model)
+    if moments:
+        moments.write(start.server_round, optimiser)
+    return outcome, returned
+
+
+def _scheduled(optimiser: Optimizer, settings: ClientSettings, start: Start) -> Callable[[int], None]:
+    """What sets the step sizes and the weights of the loss before each step."""
+    schedule: Schedule = build(settings.schedule)
+    sizes = [group["lr"] for group in optimiser.param_groups]
+
+    def set_for(step: int) -> None:
+        moment = Moment(start.server_round, step, settings.rounds, len(start.batches))
+        for group, size in zip(optimiser.param_groups, sizes, strict=True):
+            group["lr"] = size * schedule.factor(moment)
+        if isinstance(start.loss, WeightedSum):
+            start.loss.set_for(moment)
+
+    return set_for

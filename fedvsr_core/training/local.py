@@ -52,6 +52,7 @@ def train(
     precision: Precision = "float32",
     micro_batch: int | None = None,
     ranks: Ranks = ALONE,
+    before_step: Callable[[int], None] = lambda step: None,
 ) -> Outcome:
     """Train a model in place, a step for each batch.
 
@@ -73,6 +74,7 @@ def train(
             left out when gradients overflow.
         micro_batch: Samples that are computed at once; None: a whole batch. Halved when memory runs out.
         ranks: The processes that train this model; gradients and losses are means over all of them.
+        before_step: Called with the number of each step, from 0; may change step sizes and the loss.
 
     Raises:
         MemoryError: If memory runs out twice.
@@ -100,6 +102,7 @@ def train(
 
     with fast_kernels(precision, device):
         for low, high in batches:
+            before_step(steps)
             for parameter in late:
                 parameter.requires_grad_(steps >= frozen_steps)
             means = micro_batches.run(partial(backward, low, high), len(low))

@@ -26,6 +26,7 @@ def test_clients_learn_nothing_of_the_servers_machine(settings):
     assert set(json.loads(sent)) == {
         "seed", "model", "loss", "optimiser", "data", "degradation", "partition", "protocol", "training",
         "evaluation", "objective", "start", "flow", "privacy", "names",
+        "rounds", "schedule",
     }  # fmt: skip
 
 
