@@ -5,8 +5,9 @@ from functools import lru_cache
 
 import torch
 
-from client_app.local_data import NodeConfig, site_data
+from client_app.local_data import NodeConfig, own_parts, site_data
 from fedvsr_core.components import build
+from fedvsr_core.data.partition import divide_held_out
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.evaluation.held_out import HeldOut, build_held_out
 from fedvsr_core.flower import keys
@@ -16,8 +17,8 @@ from fedvsr_core.settings import ClientSettings
 def own_held_out(settings: ClientSettings, node_config: NodeConfig, device: torch.device) -> HeldOut | None:
     """The held-out clips of this node, decoded and degraded; the last few are kept by the process.
 
-    A site names their folder in its node configuration as `keys.HELD_OUT_DIR`. In simulation the dataset's
-    held-out clips are dealt out whole, so that each belongs to one client, and some clients may have none.
+    A site names their folder in its node configuration as `keys.HELD_OUT_DIR`. In simulation they are the
+    dataset's held-out clips, as `divide_held_out` divides them; some clients may have none.
 
     Args:
         settings: What the server sent.
@@ -49,5 +50,6 @@ def _shots(settings: ClientSettings, where: Mapping[str, str]) -> list[Shot]:
         if not held_out:
             return []
         return list(build(site_data(folder, held_out, settings.degradation["scale"])).held_out())
-    index, count = int(where[keys.PARTITION_ID]), int(where[keys.NUM_PARTITIONS])
-    return list(build(settings.data).held_out())[index::count]
+    parts, count = own_parts(settings, where)
+    divided = divide_held_out(build(settings.partition), list(build(settings.data).held_out()), count)
+    return [shot for part in parts for shot in divided[part]]

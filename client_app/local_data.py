@@ -89,23 +89,44 @@ def _shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
     if folder := node_config.get(keys.DATA_DIR):
         held_out = node_config.get(keys.HELD_OUT_DIR)
         own = site_data(str(folder), str(held_out) if held_out else None, settings.degradation["scale"])
-        return _divided(json.dumps(own), None, 0, 1)
+        return _divided(json.dumps(own), None, (0,), 1)
     try:
-        index, count = (int(str(node_config[key])) for key in (keys.PARTITION_ID, keys.NUM_PARTITIONS))
+        parts, count = own_parts(settings, node_config)
     except KeyError as error:
         raise ConfigurationError(
             f"the node configuration must have '{keys.DATA_DIR}', or '{keys.PARTITION_ID}' and"
             f" '{keys.NUM_PARTITIONS}'; start the SuperNode with"
             f" --node-config '{keys.DATA_DIR}=\"/path/to/videos\"'"
         ) from error
-    return _divided(json.dumps(settings.data), json.dumps(settings.partition), index, count)
+    return _divided(json.dumps(settings.data), json.dumps(settings.partition), parts, count)
+
+
+def own_parts(settings: ClientSettings, node_config: NodeConfig) -> tuple[tuple[int, ...], int]:
+    """Which parts are this simulated client's, and of how many.
+
+    Raises:
+        ConfigurationError: If it is to stand for several, but isn't alone.
+        KeyError: If this isn't a simulation.
+    """
+    index, count = (int(str(node_config[key])) for key in (keys.PARTITION_ID, keys.NUM_PARTITIONS))
+    if (clients := settings.pool.clients) is None:
+        return (index,), count
+    if count != 1:
+        raise ConfigurationError(
+            f"pool.clients lets one client stand for {clients}, but there are {count};"
+            " add --federation-config 'num-supernodes=1', or set pool.clients=null"
+        )
+    return settings.pool.parts or tuple(range(clients)), clients
 
 
 @lru_cache(maxsize=64)
-def _divided(data: str, partition: str | None, index: int, count: int) -> list[Shot]:
+def _divided(data: str, partition: str | None, parts: tuple[int, ...], count: int) -> list[Shot]:
     """List the clips, none decoded; the arguments are JSON, so that they can be the key of the cache."""
     shots: list[Shot] = build(json.loads(data)).train()
-    return shots if partition is None else list(build(json.loads(partition))(shots, count)[index])
+    if partition is None:
+        return shots
+    divided = build(json.loads(partition))(shots, count)
+    return [shot for part in parts for shot in divided[part]]
 
 
 @lru_cache(maxsize=1)

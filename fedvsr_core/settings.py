@@ -196,6 +196,24 @@ class Run(_Section):
         return path
 
 
+class Pool(_Section):
+    """One simulated client in the place of several, as the bounds of a comparison have it.
+
+    Attributes:
+        clients: How many it stands for: the clips are divided among so many. None: every client for itself.
+        parts: Which of the parts it has; all of them if empty.
+    """
+
+    clients: int | None = Field(ge=1, default=None)
+    parts: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        if beyond := [part for part in self.parts if not 0 <= part < (self.clients or 0)]:
+            raise ValueError(f"parts are counted from 0 to below clients = {self.clients}, got {beyond[0]}")
+        return self
+
+
 class Strategy(_Section):
     """The two halves of a federated algorithm."""
 
@@ -217,6 +235,7 @@ class _Shared(_Section):
     data: Component
     degradation: Component
     partition: Component
+    pool: Pool = Pool()
     protocol: Component
     training: Training
     privacy: Privacy = Privacy()

@@ -183,8 +183,25 @@ class ByDegradation:
             for client, part in enumerate(self.clips(shots, num_clients))
         ]
 
+    def seen_by_all(self, shots: Sequence[Shot], num_clients: int) -> Parts:
+        """The same shots for each client, by its own camera."""
+        return [
+            [replace(shot, degradation=self._camera(client)) for shot in shots]
+            for client in range(num_clients)
+        ]
+
     def _camera(self, client: int) -> Camera:
         return Camera(steps=self.steps, scale=self.scale, seed=self.seed, owner=f"client {client}")
+
+
+def divide_held_out(partition: Partition, shots: Sequence[Shot], num_clients: int) -> Parts:
+    """The held-out shots of each client: all of them by its own camera, where it has one; else dealt out.
+
+    Shots that are dealt out stay whole, and with fewer of them than clients, some clients get none.
+    """
+    if isinstance(partition, ByDegradation):
+        return partition.seen_by_all(shots, num_clients)
+    return [list(shots[client::num_clients]) for client in range(num_clients)]
 
 
 def _check(shots: Sequence[Shot], num_clients: int) -> int:

@@ -6,6 +6,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.settings import ClientSettings, Cohort, Settings, Training
 from server_app.config import compose
 
@@ -26,7 +27,7 @@ def test_clients_learn_nothing_of_the_servers_machine(settings):
     assert set(json.loads(sent)) == {
         "seed", "model", "loss", "optimiser", "data", "degradation", "partition", "protocol", "training",
         "evaluation", "objective", "start", "flow", "privacy", "names",
-        "rounds", "schedule",
+        "rounds", "schedule", "pool",
     }  # fmt: skip
 
 
@@ -98,3 +99,8 @@ def _leaves(value):
     if isinstance(value, dict):
         return [leaf for item in value.values() for leaf in _leaves(item)]
     return [value]
+
+
+def test_parts_of_a_pool_must_be_there():
+    with pytest.raises(ConfigurationError, match=r"parts are counted from 0 to below clients = 3, got 3"):
+        compose({"overrides": "pool.clients=3 pool.parts=[1,3]"})

@@ -55,6 +55,38 @@ def test_a_clip_of_the_simulation_belongs_to_one_client(context):
     assert counts == [1, 1, 1, 0]
 
 
+def test_a_client_with_a_camera_has_all_clips_by_its_own(settings):
+    overrides = "partition=by_degradation data.held_out_clips=2 data.frames=2 data.height=32 data.width=32"
+    seen = compose({"data": "synthetic", "overrides": overrides}).for_clients()
+    lows = [
+        [clip.low for clip in own_held_out(seen, {"partition-id": i, "num-partitions": 2}, CPU)._clips]
+        for i in range(2)
+    ]
+    assert [len(clips) for clips in lows] == [2, 2]
+    for one, other in zip(*lows, strict=True):
+        assert (one != other).any()
+
+
+@pytest.mark.parametrize(("parts", "clips"), [("[]", 3), ("[1]", 1), ("[0,2]", 2)])
+def test_one_client_in_the_place_of_several(parts, clips):
+    overrides = (
+        f"pool.clients=3 pool.parts={parts} data.clips=3 data.held_out_clips=3 data.frames=2 data.height=8"
+        " data.width=8 partition.min_frames=1 partition.min_size=8"
+    )
+    pooled = compose({"data": "synthetic", "overrides": overrides}).for_clients()
+    alone = {"partition-id": 0, "num-partitions": 1}
+    several = compose({"data": "synthetic", "overrides": overrides[overrides.index("data.") :]})
+    whole = [
+        shot.name
+        for part in ([0, 1, 2] if parts == "[]" else [int(one) for one in parts[1:-1].split(",")])
+        for shot in local_shots(several.for_clients(), {"partition-id": part, "num-partitions": 3})
+    ]
+    assert [shot.name for shot in local_shots(pooled, alone)] == whole
+    assert len(whole) == clips == own_held_out(pooled, alone, CPU).clips
+    with pytest.raises(ConfigurationError, match=r"lets one client stand for 3, but there are 2"):
+        local_shots(pooled, {"partition-id": 0, "num-partitions": 2})
+
+
 def test_a_client_scores_on_the_low_frames_that_the_server_means(settings):
     own = own_held_out(settings, {"partition-id": 0, "num-partitions": 1}, CPU)
     assert (settings.protocol["low"], own.protocol.low) == (None, "bi")
