@@ -12,10 +12,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fedvsr import engine
+from fedvsr.comparison.entries import BOUNDS, entries_of
 from fedvsr.comparison.results import write_results
-from fedvsr.comparison.trials import Plan, Trial, by_strategy, trials_of
+from fedvsr.comparison.trials import Plan, Trial, trials_of
+from fedvsr.comparison.tuning import Tuning
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.settings import Settings
 from server_app.config import compose, options
 from server_app.records.history import ends, starts
 from server_app.records.lock import locked
@@ -27,13 +30,34 @@ _PLAIN = re.compile(r"[\w ./+@%-]+", re.ASCII)
 
 
 def compare(
-    strategies: Annotated[str, typer.Option(help="Names of conf/strategy, comma-separated.")],
+    strategies: Annotated[
+        str,
+        typer.Option(
+            help="Names of conf/strategy, comma-separated; also the bounds 'centralised' (one client with all"
+            " clips) and 'local' (each client by itself)."
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Folder for runs and results; an earlier one is continued.")],
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     experiment: Annotated[str, typer.Option(help="A name of conf/experiment.")] = "",
     model: Annotated[str, typer.Option(help="A name of conf/model.")] = "",
     data: Annotated[str, typer.Option(help="A name of conf/data.")] = "",
     overrides: Annotated[str, typer.Option(help="As for a run; the same for all.")] = "",
+    variants: Annotated[
+        str,
+        typer.Option(
+            help="Overrides that each strategy is trained with in turn, separated by ';', such as"
+            " 'rounds=20 training.steps=10; rounds=5 training.steps=40'."
+        ),
+    ] = "",
+    tune: Annotated[
+        str,
+        typer.Option(
+            help="A key and values, such as 'optimiser.lr=5e-4,1e-3,2e-3': each strategy enters the tables"
+            " with the one that is best for it on other seeds."
+        ),
+    ] = "",
+    tune_seeds: Annotated[str, typer.Option(help="Those seeds, comma-separated.")] = "100,101",
     clients: Annotated[int, typer.Option(min=1, help="Simulated clients.")] = 4,
     federation_config: Annotated[
         str, typer.Option(help="As for 'flwr run'.")
@@ -46,29 +70,53 @@ def compare(
     the same command, also with more strategies or seeds; finished, the command writes the results anew.
     """
     choices = {"experiment": experiment, "model": model, "data": data}
-    plan = Plan(_names(strategies), _seeds(seeds), choices, overrides, clients, federation_config)
+    plan = Plan(
+        strategies=_names(strategies),
+        seeds=_seeds(seeds, "--seeds"),
+        choices=choices,
+        overrides=overrides,
+        clients=clients,
+        federation=federation_config,
+        variants=tuple(filter(None, map(str.strip, variants.split(";")))),
+        tune=tune,
+        tune_seeds=_seeds(tune_seeds, "--tune-seeds") if tune else (),
+    )
     folder = output.expanduser().resolve()
     if not _PLAIN.fullmatch(str(folder)):
         raise ConfigurationError(
             "--output must be a path of letters, digits, blanks and ./_+@%- alone, since it travels in"
             f" Flower's run-config, got '{folder}'"
         )
-    trials = list(trials_of(plan, folder))
-    for trial in trials:  # refuses what is wrong before anything starts
-        trial.check(compose(trial.words(plan)))
+
+    def composed(trial: Trial) -> Settings:
+        settings = compose(trial.words(plan))
+        trial.check(settings)
+        return settings
+
+    entries = entries_of(
+        plan.strategies, plan.variants, clients, lambda entry: composed(Trial(entry, 0, folder))
+    )
+    tuning = Tuning.of(tune, plan.tune_seeds, plan.seeds) if tune else None
+    tried = tuning.trials(entries, folder / "tuning") if tuning else []
+    for trial in (*tried, *trials_of(entries, plan.seeds, folder / "trials")):
+        composed(trial)  # refuses what is wrong before anything starts
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        plan.claim(folder, lambda trial: compose(trial.words(plan)))
+        plan.claim(folder, entries, composed)
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
         try:
-            _run(app, plan, [trial for trial in trials if not trial.completed], of=len(trials))
+            _run(app, plan, "tuning", tried)
+            if tuning:
+                entries = tuning.applied(entries, tried, plan.reference)
+            trials = list(trials_of(entries, plan.seeds, folder / "trials"))
+            _run(app, plan, "trials", trials)
         except KeyboardInterrupt:
             typer.echo("stopped; the same command continues")
             raise typer.Exit(130) from None
-        failed = [trial for trial in trials if not trial.completed]
-        if completed := by_strategy(trials):
-            write_results(plan, folder, completed, failed)
+        if any(trial.completed for trial in trials):
+            write_results(plan, folder, trials, (tuning, tried) if tuning else None)
             typer.echo(f"{folder / 'README.md'}")
+    failed = [trial for trial in (*tried, *trials) if not trial.completed]
     for trial in failed:
         typer.echo(f"failed: {trial.name}: {trial.outcome}", err=True)
     if failed:
@@ -80,7 +128,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _names(strategies: str) -> tuple[str, ...]:
-    names, known = tuple(dict.fromkeys(filter(None, strategies.split(",")))), options("strategy")
+    names = tuple(dict.fromkeys(filter(None, strategies.split(","))))
+    known = [*options("strategy"), *BOUNDS]
     if not names:
         raise ConfigurationError("--strategies must name at least one, such as fedavg,fedvsr")
     if unknown := [name for name in names if name not in known]:
@@ -88,19 +137,20 @@ def _names(strategies: str) -> tuple[str, ...]:
     return names
 
 
-def _seeds(seeds: str) -> tuple[int, ...]:
+def _seeds(seeds: str, option: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(seed) for seed in seeds.split(",")))
     except ValueError as error:
-        raise ConfigurationError(f"--seeds must be whole numbers such as 0,1,2, got '{seeds}'") from error
+        raise ConfigurationError(f"{option} must be whole numbers such as 0,1,2, got '{seeds}'") from error
 
 
-def _run(app: Path, plan: Plan, trials: Sequence[Trial], *, of: int) -> None:
-    """Run what is left of so many trials."""
+def _run(app: Path, plan: Plan, title: str, trials: Sequence[Trial]) -> None:
+    """Run those that aren't completed yet."""
+    left = [trial for trial in trials if not trial.completed]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
-        bar = progress.add_task("trials", total=of, completed=of - len(trials))
-        for trial in trials:
+        bar = progress.add_task(title, total=len(trials), completed=len(trials) - len(left))
+        for trial in left:
             began = time.monotonic()
             rounds = progress.add_task(trial.name, total=None)
             try:
@@ -123,7 +173,7 @@ def _run_trial(app: Path, plan: Plan, trial: Trial, tell: Callable[[int, int | N
     run_id = engine.submit(
         app,
         run_config=trial.run_config(plan),
-        federation_config=f"num-supernodes={plan.clients} {plan.federation}".strip(),
+        federation_config=trial.federation_config(plan),
     )
     polls, watch = 0, engine.Watch(run_id)
     try:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from fedvsr.comparison.budget import check_equal
 from fedvsr.comparison.curves import plot_curves
+from fedvsr.comparison.entries import Entry
+from fedvsr.comparison.own_clips import own_table
 from fedvsr.comparison.tables import (
+    Results,
     Runs,
     as_csv,
     as_latex,
@@ -14,7 +17,8 @@ from fedvsr.comparison.tables import (
     overhead_table,
     score_table,
 )
-from fedvsr.comparison.trials import Plan, Trial
+from fedvsr.comparison.trials import Plan, Trial, completed
+from fedvsr.comparison.tuning import Tuning
 from fedvsr_core import devices
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.store import load_model
@@ -24,37 +28,65 @@ from server_app.checkpoints import LAST
 from server_app.config import load
 from server_app.records.crops import TRUTH, Frame, draw_rows
 from server_app.records.history import starts
+from server_app.records.journal import Line
 from server_app.records.markdown import table
+
+Journals = Mapping[Entry, Mapping[int, Sequence[Line]]]
+"""Of completed trials: by entry, by seed."""
+
+_ABOUT_BOUNDS = (
+    " Bounds: *centralised* is one client with all clips, as many steps, batches as large as those of all"
+    " clients of a round, and moments kept; *local* is each client by itself with its moments kept, the mean"
+    " and the worst of their models.",
+)
 
 
 def write_results(
-    plan: Plan, folder: Path, completed: Mapping[str, Sequence[Trial]], failed: Sequence[Trial]
+    plan: Plan,
+    folder: Path,
+    trials: Sequence[Trial],
+    tuned: tuple[Tuning, Sequence[Trial]] | None = None,
 ) -> None:
     """Write tables, curves, crops and a page that shows them, for trials of equal budget.
 
     Args:
         plan: What is compared.
         folder: Where; it exists.
-        completed: Completed trials by strategy; at least one.
-        failed: The others.
+        trials: All of them; at least one is completed.
+        tuned: What was tuned, and its trials.
 
     Raises:
         FederationError: As `check_equal`.
     """
-    runs: Runs = {name: {trial.seed: trial.lines() for trial in trials} for name, trials in completed.items()}
-    for seed in plan.seeds:
-        journals = {f"{name}, seed {seed}": seeds[seed] for name, seeds in runs.items() if seed in seeds}
-        if journals:
-            check_equal(journals)
-    metrics = metrics_of(runs)
-    scores, overhead = score_table(runs, plan.reference), overhead_table(runs, plan.reference)
-    for name, rows in (("scores", scores), ("overhead", overhead)):
+    done, failed = completed(trials), [trial for trial in trials if not trial.completed]
+    journals = {
+        entry: {seed: trial.lines() for seed, trial in seeds.items()} for entry, seeds in done.items()
+    }
+    runs: Runs = {entry.row: seeds for entry, seeds in journals.items() if not entry.bound}
+    for variant in {entry.variant for entry in done}:
+        for seed in plan.seeds:
+            alike = {
+                f"{entry.name}, seed {seed}": seeds[seed]
+                for entry, seeds in journals.items()
+                if entry.variant == variant and not entry.bound and seed in seeds
+            }
+            if alike:
+                check_equal(alike)
+    results = _by_row(trials, journals)
+    metrics = metrics_of(results)
+    scores, own = score_table(results, plan.reference), own_table(results, plan.reference)
+    overhead = overhead_table(runs, plan.reference)
+    tables = {"scores": scores, "overhead": overhead, **({"own-clips": own} if own else {})}
+    for name, rows in tables.items():
         for suffix, form in (("md", as_markdown), ("csv", as_csv), ("tex", as_latex)):
             write_atomically(folder / f"{name}.{suffix}", form(rows).encode())
     for metric in metrics:
         plot_curves(runs, metric, [folder / f"{metric}.png", folder / f"{metric}.svg"])
-    _draw(folder / "crops.png", completed)
-    first = next(iter(completed.values()))[0]
+    first = next(iter(next(iter(done.values())).values()))
+    _draw(
+        folder / "crops.png",
+        {entry.row: next(iter(seeds.values())) for entry, seeds in done.items() if not entry.alone},
+    )
     start = starts(first.lines())[0]
     facts = [
         ("command", f"`{_command(plan)}`"),
@@ -64,6 +96,7 @@ def write_results(
         ("time", start["time"]),
         ("code", f"`{start['code']}`"),
         ("left out", ", ".join(trial.name for trial in failed) or "nothing"),
+        *([("tuning", tuned[0].cost(tuned[1]))] if tuned else []),
     ]
     text = [
         "# Comparison",
@@ -75,40 +108,72 @@ def write_results(
         "",
         "## Scores of the final models",
         "",
-        "Mean ± standard deviation over seeds; differences are paired by seed. Bold: better than every other,"
-        " with a 95 % interval of the paired difference that leaves out 0.",
+        "Mean ± standard deviation over seeds; differences are paired by seed, with the 95 % interval of"
+        " Student's t. Bold: better than every other strategy by a difference whose interval leaves out 0.",
+        *(_ABOUT_BOUNDS if any(entry.bound for entry in done) else ()),
         "",
         as_markdown(scores),
+        *(("## On the clients' own held-out clips", "", as_markdown(own)) if own else ()),
         *(f"![{metric}]({metric}.svg)\n" for metric in metrics),
         "## What a round costs",
         "",
         f"Medians of this comparison; in brackets above {plan.reference}.",
         "",
         as_markdown(overhead),
+        *(_about_tuning(*tuned) if tuned else ()),
         "![crops](crops.png)",
         "",
     ]
     write_atomically(folder / "README.md", "\n".join(text).encode())
 
 
+def _by_row(trials: Sequence[Trial], journals: Journals) -> Results:
+    """The journals by row and seed, where all entries of the row have one."""
+    results: dict[str, dict[int, list[Sequence[Line]]]] = {}
+    for row in dict.fromkeys(trial.entry.row for trial in trials):
+        entries = list(dict.fromkeys(trial.entry for trial in trials if trial.entry.row == row))
+        for seed in dict.fromkeys(trial.seed for trial in trials):
+            if all(seed in journals.get(entry, {}) for entry in entries):
+                results.setdefault(row, {})[seed] = [journals[entry][seed] for entry in entries]
+    return results
+
+
+def _about_tuning(tuning: Tuning, trials: Sequence[Trial]) -> list[str]:
+    seeds = ", ".join(map(str, tuning.seeds))
+    return [
+        f"## Tuning of {tuning.key}",
+        "",
+        f"Final scores on the seeds {seeds}, which the tables above don't use. In bold the best mean, with"
+        " which a strategy enters them; local training takes the reference's.",
+        "",
+        as_markdown(tuning.table(trials)),
+    ]
+
+
 def _command(plan: Plan) -> str:
-    chosen = " ".join(f"--{key} {value}" for key, value in plan.choices.items() if value)
-    overrides = f"--overrides '{plan.overrides}'" if plan.overrides else ""
+    listed = {
+        "strategies": plan.strategies,
+        "seeds": plan.seeds,
+        "tune-seeds": plan.tune_seeds if plan.tune else (),
+    }
+    lists = [f"--{name} {','.join(map(str, values))}" for name, values in listed.items() if values]
+    texts = {"overrides": plan.overrides, "tune": plan.tune, "variants": "; ".join(plan.variants)}
     words = (
-        f"fedvsr compare --strategies {','.join(plan.strategies)} --seeds {','.join(map(str, plan.seeds))}",
-        chosen,
-        overrides,
+        "fedvsr compare",
+        *lists,
+        *(f"--{key} {value}" for key, value in plan.choices.items() if value),
+        *(f"--{name} '{text}'" for name, text in texts.items() if text),
         f"--clients {plan.clients} --federation-config '{plan.federation}' --output ...",
     )
-    return " ".join(filter(None, words))
+    return " ".join(words)
 
 
-def _draw(path: Path, completed: Mapping[str, Sequence[Trial]]) -> None:
-    """The same held-out crops by the first seed's model of every strategy."""
+def _draw(path: Path, trials: Mapping[str, Trial]) -> None:
+    """The same held-out crops by the first seed's model of every row."""
     rows: dict[str, dict[str, Frame]] = {}
     held_out = None
-    for name, trials in completed.items():
-        run = trials[0].run()
+    for name, trial in trials.items():
+        run = trial.run()
         if run is None:
             continue
         settings = load(run.config)

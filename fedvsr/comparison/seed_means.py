@@ -24,18 +24,29 @@ class SeedMean:
     count: int
 
     @property
-    def certain(self) -> bool:
-        """Whether 0 lies outside the 95 % interval of Student's t; never for one seed."""
+    def half_width(self) -> float:
+        """Half of the 95 % interval of Student's t; infinite for one seed."""
         if self.count < 2:
-            return False
-        quantile = _T95[min(self.count - 1, len(_T95)) - 1]
-        return abs(self.mean) > quantile * self.deviation / math.sqrt(self.count)
+            return math.inf
+        return _T95[min(self.count - 1, len(_T95)) - 1] * self.deviation / math.sqrt(self.count)
 
-    def text(self, digits: int, *, signed: bool = False) -> str:
-        """Such as ``28.123 ± 0.045``."""
-        sign = "+" if signed else ""
+    @property
+    def certain(self) -> bool:
+        """Whether 0 lies outside the 95 % interval."""
+        return abs(self.mean) > self.half_width
+
+    def interval(self, digits: int) -> str:
+        """Such as ``+0.123 [+0.100, +0.146]``, the 95 % interval in brackets; without it for one seed."""
+        text = f"{self.mean:+.{digits}f}"
+        if self.count < 2:
+            return text
+        low, high = self.mean - self.half_width, self.mean + self.half_width
+        return f"{text} [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+    def text(self, digits: int) -> str:
+        """Such as ``28.123 ± 0.045``, the standard deviation."""
         deviation = "" if math.isnan(self.deviation) else f" ± {self.deviation:.{digits}f}"
-        return f"{self.mean:{sign}.{digits}f}{deviation}"
+        return f"{self.mean:.{digits}f}{deviation}"
 
 
 def seed_mean(values: Sequence[float]) -> SeedMean:

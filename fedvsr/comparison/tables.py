@@ -5,6 +5,7 @@ import io
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
+from fedvsr.comparison.entries import CENTRALISED, is_bound
 from fedvsr.comparison.seed_means import best, difference, seed_mean
 from fedvsr_core.metrics.names import METRICS
 from server_app.records.history import evaluations, trainings
@@ -13,6 +14,12 @@ from server_app.records.markdown import table
 
 Runs = Mapping[str, Mapping[int, Sequence[Line]]]
 """Journals of completed runs: by strategy, by seed."""
+
+Results = Mapping[str, Mapping[int, Sequence[Sequence[Line]]]]
+"""Journals by row, by seed: one each, and for local training one of each client."""
+
+Scores = Mapping[str, Mapping[int, float]]
+"""By row, by seed."""
 
 Rows = tuple[list[str], list[list[str]]]
 """A header and rows of text."""
@@ -28,41 +35,58 @@ OVERHEAD: dict[str, Callable[[Line], list[float]]] = {
 """What a round costs, from its line in the journal."""
 
 
-def scores(runs: Runs, metric: str) -> dict[str, dict[int, float]]:
-    """The final model's score by strategy and seed."""
-    return {
-        name: {seed: evaluations(lines)[-1].mean[metric] for seed, lines in seeds.items()}
-        for name, seeds in runs.items()
-    }
+def final_scores(results: Results, metric: str) -> Scores:
+    """The final model's score by row and seed; of a row's several models the mean, then the worst."""
+    higher = METRICS[metric].best == "high"
+    table: dict[str, dict[int, float]] = {}
+    for row, seeds in results.items():
+        for seed, journals in seeds.items():
+            finals = [evaluations(lines)[-1].mean[metric] for lines in journals]
+            table.setdefault(row, {})[seed] = statistics.fmean(finals)
+            if len(finals) > 1:
+                table.setdefault(f"{row}, worst", {})[seed] = min(finals) if higher else max(finals)
+    return table
 
 
-def metrics_of(runs: Runs) -> list[str]:
-    """The metrics that all runs have, the protocol's first one first."""
-    finals = [evaluations(lines)[-1].mean for seeds in runs.values() for lines in seeds.values()]
+def metrics_of(results: Results) -> list[str]:
+    """The metrics that all final models were scored by, the protocol's first one first."""
+    finals = [
+        evaluations(lines)[-1].mean
+        for seeds in results.values()
+        for journals in seeds.values()
+        for lines in journals
+    ]
     return [name for name in finals[0] if all(name in final for final in finals)]
 
 
-def score_table(runs: Runs, reference: str) -> Rows:
+def score_table(results: Results, reference: str) -> Rows:
     """A row a strategy: each metric's mean ± standard deviation over seeds, and the paired difference.
 
-    The best is set in ``**`` only if its paired difference to every other has a 95 % interval without 0.
+    With centralised training among the rows, a column says how much of the way from the reference to it each
+    row goes, by the first metric. The best strategy is set in ``**`` only if its paired difference to every
+    other has a 95 % interval without 0; bounds aren't strategies.
     """
-    header, columns = ["strategy", "seeds"], []
-    for metric in metrics_of(runs):
-        about, values = METRICS[metric], scores(runs, metric)
-        first = best(values, higher=about.best == "high") if about.best != "truth" else None
-        header += [about.title, f"difference to {reference}"]
-        columns.append((values, first, about.digits))
+    metrics = metrics_of(results)
+    tables = {metric: final_scores(results, metric) for metric in metrics}
+    ideal = next((row for row in results if row.partition(" (")[0] == CENTRALISED), None)
+    header = ["strategy", "seeds"]
+    for metric in metrics:
+        header += [METRICS[metric].title, f"difference to {reference}"]
+        if metric == metrics[0] and ideal:
+            header.append(f"of the gap to {ideal}")
     rows = []
-    for name, seeds in runs.items():
-        row = [name, str(len(seeds))]
-        for values, first, digits in columns:
-            text = seed_mean(list(values[name].values())).text(digits)
+    for name in tables[metrics[0]]:
+        row = [name, str(len(tables[metrics[0]][name]))]
+        for metric, values in tables.items():
+            about = METRICS[metric]
+            strategies = {other: each for other, each in values.items() if not is_bound(other)}
+            first = best(strategies, higher=about.best == "high") if about.best != "truth" else None
+            text = seed_mean(list(values[name].values())).text(about.digits)
             apart = difference(values[name], values.get(reference, {})) if name != reference else None
-            row += [
-                f"**{text}**" if name == first else text,
-                apart.text(digits, signed=True) if apart else "",
-            ]
+            row += [f"**{text}**" if name == first else text, apart.interval(about.digits) if apart else ""]
+            if metric == metrics[0] and ideal:
+                gap = difference(values[ideal], values.get(reference, {}))
+                row.append(f"{100 * apart.mean / gap.mean:.0f} %" if apart and gap and gap.mean else "")
         rows.append(row)
     return header, rows
 

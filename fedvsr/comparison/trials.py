@@ -1,11 +1,13 @@
-"""The trials of a comparison: one run for each strategy and seed, each in a folder of its own."""
+"""The trials of a comparison: one run for each entry and seed, each in a folder of its own."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from fedvsr.comparison.entries import BOUNDS, Entry
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.settings import Settings
@@ -19,12 +21,15 @@ class Plan:
     """What is compared.
 
     Attributes:
-        strategies: Names of ``conf/strategy``; the first, or fedavg if it is among them, is the reference.
+        strategies: Names of ``conf/strategy``, and `BOUNDS`.
         seeds: Of all randomness.
         choices: Further run-config keys, such as ``experiment``.
         overrides: As for a single run.
         clients: Simulated clients.
         federation: Further federation configuration.
+        variants: Overrides that every strategy is trained with in turn; none: only those of all.
+        tune: A key and its values, as in ``optimiser.lr=1e-3,2e-3``; empty: nothing is tuned.
+        tune_seeds: The seeds for that.
     """
 
     strategies: tuple[str, ...]
@@ -33,31 +38,37 @@ class Plan:
     overrides: str
     clients: int
     federation: str
+    variants: tuple[str, ...] = ()
+    tune: str = ""
+    tune_seeds: tuple[int, ...] = ()
 
     @property
     def reference(self) -> str:
-        """What the others are compared with."""
-        return "fedavg" if "fedavg" in self.strategies else self.strategies[0]
+        """The row that the others are compared with: FedAvg's, else that of the first strategy."""
+        named = [name for name in self.strategies if name not in BOUNDS] or list(self.strategies)
+        name = "fedavg" if "fedavg" in named else named[0]
+        return f"{name} ({self.variants[0]})" if self.variants else name
 
-    def claim(self, folder: Path, composed: Callable[["Trial"], Settings]) -> None:
+    def claim(self, folder: Path, entries: Iterable[Entry], composed: Callable[["Trial"], Settings]) -> None:
         """Make the folder this plan's, or go on with what is there.
 
         Args:
             folder: The folder.
+            entries: What is trained.
             composed: The configuration of a trial.
 
         Raises:
             ConfigurationError: If the folder holds another comparison, but for more strategies or seeds.
         """
         path, ours = folder / "plan.json", json.loads(json.dumps(asdict(self)))
-        ours["settings"] = {name: _digest(composed(Trial(name, 0, folder))) for name in self.strategies}
+        ours["settings"] = {entry.name: _digest(composed(Trial(entry, 0, folder))) for entry in entries}
         if path.exists():
             theirs = json.loads(path.read_text())
-            same = ("choices", "overrides", "clients", "federation")
-            if differing := [key for key in same if ours[key] != theirs[key]]:
+            same = ("choices", "overrides", "clients", "federation", "variants", "tune", "tune_seeds")
+            if differing := [key for key in same if ours[key] != theirs.get(key)]:
                 raise ConfigurationError(
                     f"'{folder}' holds a comparison with other {', '.join(differing)}"
-                    f" ({', '.join(f'{theirs[key]!r}' for key in differing)}); choose another --output"
+                    f" ({', '.join(f'{theirs.get(key)!r}' for key in differing)}); choose another --output"
                 )
             before = theirs.get("settings", {})
             ours["settings"] = before | ours["settings"]
@@ -74,19 +85,19 @@ class Trial:
     """One run of a comparison.
 
     Attributes:
-        strategy: Its strategy.
+        entry: What is trained.
         seed: Its seed.
         root: Where its run directory is.
     """
 
-    strategy: str
+    entry: Entry
     seed: int
     root: Path
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.strategy}, seed {self.seed}"
+        return f"{self.entry.name}, seed {self.seed}"
 
     def run(self) -> RunDir | None:
         """Its newest run directory that has a journal."""
@@ -120,10 +131,14 @@ class Trial:
             return f"overrides={json.dumps(resume)}"
         return " ".join(f"{key}={json.dumps(value)}" for key, value in self.words(plan).items() if value)
 
+    def federation_config(self, plan: Plan) -> str:
+        """As for ``flwr run``."""
+        return f"num-supernodes={self.entry.clients} {plan.federation}".strip()
+
     def words(self, plan: Plan) -> dict[str, str]:
         """The run-config that starts it, by key."""
-        overrides = f"seed={self.seed} 'run.root={self.root}' {plan.overrides}".strip()
-        return {**plan.choices, "strategy": self.strategy, "overrides": overrides}
+        words = (f"seed={self.seed} 'run.root={self.root}'", plan.overrides, self.entry.overrides)
+        return {**plan.choices, "strategy": self.entry.strategy, "overrides": " ".join(filter(None, words))}
 
     def check(self, settings: Settings) -> None:
         """See whether what its `words` are composed to is still this trial.
@@ -132,10 +147,10 @@ class Trial:
             ConfigurationError: If not.
         """
         composed = settings.names["strategy"], settings.seed, settings.run.root, settings.run.resume
-        if composed != (self.strategy, self.seed, str(self.root), None):
+        if composed != (self.entry.strategy, self.seed, str(self.root), None):
             raise ConfigurationError(
-                "--overrides must leave strategy, seed, run.root and run.resume to the comparison,"
-                f" but make of '{self.name}' {composed}"
+                "--overrides and --variants must leave strategy, seed, run.root and run.resume to the"
+                f" comparison, but make of '{self.name}' {composed}"
             )
 
 
@@ -144,16 +159,34 @@ def _digest(settings: Settings) -> str:
     return sha256(settings.model_dump_json(exclude={"run"}).encode()).hexdigest()[:16]
 
 
-def trials_of(plan: Plan, folder: Path) -> Iterator[Trial]:
-    """All trials, seed by seed, so that an early stop leaves whole comparisons."""
-    for seed in plan.seeds:
-        for strategy in plan.strategies:
-            yield Trial(strategy, seed, folder / "trials" / f"{strategy}-seed{seed}")
+def trials_of(entries: Iterable[Entry], seeds: Iterable[int], folder: Path) -> Iterator[Trial]:
+    """All trials, seed by seed, so that an early stop leaves whole comparisons.
+
+    Args:
+        entries: What is trained.
+        seeds: With which seeds.
+        folder: Where each gets a folder.
+    """
+    entries = list(entries)
+    for seed in seeds:
+        for entry in entries:
+            yield Trial(entry, seed, folder / f"{_as_path(entry.name)}-seed{seed}")
 
 
-def by_strategy(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
-    """Completed trials by strategy, in the order of their seeds; strategies without any are left out."""
-    completed = sorted((trial for trial in trials if trial.completed), key=lambda trial: trial.seed)
-    strategies = dict.fromkeys(trial.strategy for trial in trials)
-    groups = {name: [trial for trial in completed if trial.strategy == name] for name in strategies}
-    return {name: group for name, group in groups.items() if group}
+def completed(trials: Iterable[Trial]) -> dict[Entry, dict[int, Trial]]:
+    """Completed trials by entry and seed; entries without any are left out."""
+    trials = list(trials)
+    groups = {
+        entry: {
+            trial.seed: trial
+            for trial in sorted(trials, key=lambda trial: trial.seed)
+            if trial.entry == entry and trial.completed
+        }
+        for entry in dict.fromkeys(trial.entry for trial in trials)
+    }
+    return {entry: group for entry, group in groups.items() if group}
+
+
+def _as_path(name: str) -> str:
+    """A name of letters, digits and few others, since it travels in Flower's run-config."""
+    return re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).strip("_")

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from fedvsr.comparison.trials import Plan, trials_of
+from fedvsr.comparison.entries import Entry
+from fedvsr.comparison.trials import trials_of
 from server_app.records.journal import COMPLETED
 from tests.engine.conftest import LIMIT_S
 
@@ -25,7 +26,8 @@ def test_three_strategies_and_two_seeds_stopped_and_continued(federation, app, t
         "--federation-config", "client-resources-num-cpus=1 init-args-num-cpus=2", "--output", str(folder),
     ]  # fmt: skip
     environment = {**os.environ, **federation.environment, "PYTHONPATH": str(app)}
-    trials = list(trials_of(Plan(STRATEGIES, (0, 1), {}, "", 2, ""), folder))
+    entries = [Entry(name, name, name, "", 2) for name in STRATEGIES]
+    trials = list(trials_of(entries, (0, 1), folder / "trials"))
 
     first = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + LIMIT_S

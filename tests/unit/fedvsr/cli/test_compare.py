@@ -34,7 +34,7 @@ class Engine:
     def submit(self, app, *, run_config, federation_config):
         words = dict(word.split("=", 1) for word in shlex.split(run_config))
         overrides = dict(word.split("=", 1) for word in shlex.split(words["overrides"]))
-        self.submitted.append(words | overrides)
+        self.submitted.append(words | overrides | {"federation": federation_config})
         if "run.resume" in overrides:
             folder = module.Path(overrides["run.resume"])
         else:
@@ -45,10 +45,11 @@ class Engine:
         outcome = "it broke" if self.breaks[strategy] >= 0 else "completed"
         start = {"phase": "start", "rounds": 2, "model": "m", "data": "d", "clients": 1, "device": "cpu",
                  "time": "now", "code": "c"}  # fmt: skip
+        final = 28.0 + 100 * float(overrides.get("optimiser.lr", 0))
         lines = [
             start,
-            *(journal(28.0) if outcome == "completed" else []),
-            {"phase": "end", "outcome": outcome},
+            *(journal(final) if outcome == "completed" else []),
+            {"phase": "end", "outcome": outcome, "seconds": 1.0},
         ]
         for line in lines:
             for row in line["clients"] if line["phase"] == "train" else ():
@@ -90,8 +91,39 @@ def test_every_trial_is_run_once(compare):
     assert [(one["strategy"], one["seed"]) for one in engine.submitted] == [
         ("fedavg", "0"), ("fedvsr", "0"), ("fedavg", "1"), ("fedvsr", "1"),
     ]  # fmt: skip
-    assert "| fedvsr | 2 | 28.000 ± 0.000 | +0.000 ± 0.000 |" in (folder / "README.md").read_text()
+    assert "| fedvsr | 2 | 28.000 ± 0.000 | +0.000 [+0.000, +0.000] |" in (folder / "README.md").read_text()
     assert "**" not in (folder / "scores.md").read_text()  # equals have no best
+    again, engine, _ = compare(*words)
+    assert (again.exit_code, engine.submitted) == (0, [])
+
+
+def test_bounds_are_trained_by_one_client(compare):
+    result, engine, folder = compare(
+        "--strategies", "fedavg,centralised,local", "--seeds", "0", "--clients", "2"
+    )
+    assert result.exit_code == 0, result.output
+    assert [one["federation"].split()[0] for one in engine.submitted] == [
+        "num-supernodes=2", "num-supernodes=1", "num-supernodes=1", "num-supernodes=1",
+    ]  # fmt: skip
+    page = (folder / "README.md").read_text()
+    assert "| local, worst | 1 | 28.000 | +0.000 |" in page
+    assert "*centralised* is one client with all clips" in page
+    assert "fedavg,centralised,local" in page
+    assert "| fedavg | 2 (" not in page  # what a round costs is told of strategies alone
+
+
+def test_tuned_strategies_enter_with_their_best_value(compare):
+    words = ["--strategies", "fedavg,fedvsr", "--seeds", "0", "--tune", "optimiser.lr=1e-3,2e-3"]
+    result, engine, folder = compare(*words)
+    assert result.exit_code == 0, result.output
+    assert [(one["seed"], one["optimiser.lr"]) for one in engine.submitted] == [
+        *[(seed, lr) for seed in ("100", "101") for _ in range(2) for lr in ("1e-3", "2e-3")],
+        ("0", "2e-3"), ("0", "2e-3"),
+    ]  # fmt: skip
+    page = (folder / "README.md").read_text()
+    assert "| fedavg | 28.100 ± 0.000 | **28.200 ± 0.000** |" in page
+    assert "| tuning | 8 runs, 8 s |" in page
+    assert "--tune 'optimiser.lr=1e-3,2e-3'" in page
     again, engine, _ = compare(*words)
     assert (again.exit_code, engine.submitted) == (0, [])
 
@@ -123,7 +155,10 @@ def test_a_failed_trial_is_told_and_redone(compare):
             ["--strategies", "fedavg", "--overrides", "rund=3"],
             "there is no key 'rund'; did you mean 'run'?",
         ),
-        (["--strategies", "fedavg", "--overrides", "seed=3"], "--overrides must leave strategy, seed"),
+        (["--strategies", "fedavg", "--overrides", "seed=3"], "must leave strategy, seed"),
+        (["--strategies", "fedavg", "--tune", "optimiser.lr=1"], "--tune must be a key and two values"),
+        (["--strategies", "fedavg", "--tune", "optimiser.lf=1,2"], "there is no key 'optimiser.lf'"),
+        (["--strategies", "fedavg", "--variants", "rounds=2; seed=4"], "must leave strategy, seed"),
         (["--strategies", "fedavg", "--output", "/tmp/a,b"], "--output must be a path of letters, digits"),
     ],
     ids=lambda value: str(value)[:30],

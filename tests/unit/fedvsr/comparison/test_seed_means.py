@@ -14,7 +14,14 @@ def test_mean_and_deviation_by_hand():
     assert (one.mean, one.count) == (3.0, 3)
     assert one.deviation == pytest.approx(math.sqrt(7))
     assert one.text(2) == "3.00 ± 2.65"
-    assert seed_mean([1.0]).text(1, signed=True) == "+1.0"
+    assert seed_mean([1.0]).text(1) == "1.0"
+
+
+def test_intervals_by_hand():
+    # Three values of deviation 1: 4.30 / sqrt(3) = 2.48 on either side.
+    assert seed_mean([1.0, 2.0, 3.0]).interval(2) == "+2.00 [-0.48, +4.48]"
+    assert seed_mean([-1.0]).interval(1) == "-1.0"
+    assert seed_mean([1.0]).half_width == math.inf
 
 
 def test_quantiles_are_students():

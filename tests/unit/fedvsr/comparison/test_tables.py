@@ -3,6 +3,7 @@
 import pytest
 
 from fedvsr.comparison.curves import plot_curves
+from fedvsr.comparison.own_clips import own_table
 from fedvsr.comparison.tables import (
     as_csv,
     as_latex,
@@ -34,14 +35,67 @@ def runs():
     }
 
 
-def test_scores_by_hand(runs):
-    header, rows = score_table(runs, "fed_avg")
-    assert metrics_of(runs) == ["psnr-y"]
+@pytest.fixture
+def results(runs):
+    return {row: {seed: [lines] for seed, lines in seeds.items()} for row, seeds in runs.items()}
+
+
+def test_scores_by_hand(results):
+    header, rows = score_table(results, "fed_avg")
+    assert metrics_of(results) == ["psnr-y"]
     assert header == ["strategy", "seeds", "PSNR-Y (dB)", "difference to fed_avg"]
     assert rows == [
         ["fed_avg", "2", "28.100 ± 0.141", ""],
-        ["new", "2", "**28.600 ± 0.141**", "+0.500 ± 0.000"],
+        ["new", "2", "**28.600 ± 0.141**", "+0.500 [+0.500, +0.500]"],
     ]
+
+
+def test_bounds_by_hand(results):
+    # The gap is 28.9 - 28.1 = 0.8; local training is 0.5 and 0.7 below FedAvg, its worst client 0.2 more.
+    results["centralised"] = {0: [journal(28.8)], 1: [journal(29.0)]}
+    results["local"] = {0: [journal(27.7), journal(27.3)], 1: [journal(27.3), journal(27.7)]}
+    header, rows = score_table(results, "fed_avg")
+    assert header[3:5] == ["difference to fed_avg", "of the gap to centralised"]
+    assert {row[0]: row[2] for row in rows} == {
+        "fed_avg": "28.100 ± 0.141",
+        "new": "**28.600 ± 0.141**",  # a bound is no strategy, and takes nobody's bold away
+        "centralised": "28.900 ± 0.141",
+        "local": "27.500 ± 0.000",
+        "local, worst": "27.300 ± 0.000",
+    }
+    assert {row[0]: row[4] for row in rows} == {
+        "fed_avg": "",
+        "new": "62 %",
+        "centralised": "100 %",
+        "local": "-75 %",
+        "local, worst": "-100 %",
+    }
+    assert rows[3][3] == "-0.600 [-1.871, +0.671]"  # 12.71 * 0.141 / sqrt(2)
+    assert "local, worst" not in score_table(dict(list(results.items())[:2]), "fed_avg")[1]
+
+
+def own(*scores):
+    return {"phase": "evaluate-clients", "round": 2, "clients": [{"client": str(k), "psnr-y": score}
+            for k, score in enumerate(scores)]}  # fmt: skip
+
+
+def test_clients_own_clips_by_hand(results):
+    assert own_table(results, "fed_avg") is None
+    scores = {"fed_avg": ((27.0, 29.0), (28.0, 30.0)), "new": ((27.5, 29.0), (28.5, 30.0))}
+    for row, seeds in scores.items():
+        for seed, clients in enumerate(seeds):
+            results[row][seed][0].append(own(*clients, None))
+    results["centralised"] = {0: [[*journal(28.8), own(28.0)]]}
+    results["local"] = {0: [[*journal(27.7), own(26.0)], [*journal(27.3), own(28.0)]]}
+    header, rows = own_table(results, "fed_avg")
+    assert header[:5] == [
+        "strategy", "seeds", "mean client, PSNR-Y (dB)", "difference to fed_avg", "worst client, PSNR-Y (dB)",
+    ]  # fmt: skip
+    assert rows[1][:6] == [
+        "new", "2", "28.750 ± 0.707", "+0.250 [+0.250, +0.250]", "28.000 ± 0.707", "+0.500 [+0.500, +0.500]",
+    ]  # fmt: skip
+    assert rows[2][:6] == ["centralised", "1", "28.000", "+0.000", "", ""]
+    assert rows[3][:7] == ["local", "1", "27.000", "-1.000", "26.000", "-1.000", "1.414"]
 
 
 def test_costs_by_hand(runs):
@@ -53,10 +107,10 @@ def test_costs_by_hand(runs):
     assert rows[0][1] == "2"
 
 
-def test_three_forms(runs):
-    rows = score_table(runs, "fed_avg")
-    assert as_markdown(rows).splitlines()[3] == "| new | 2 | **28.600 ± 0.141** | +0.500 ± 0.000 |"
-    assert as_csv(rows).splitlines()[2] == "new,2,28.600 ± 0.141,+0.500 ± 0.000"
+def test_three_forms(results):
+    rows = score_table(results, "fed_avg")
+    assert as_markdown(rows).splitlines()[3] == "| new | 2 | **28.600 ± 0.141** | +0.500 [+0.500, +0.500] |"
+    assert as_csv(rows).splitlines()[2] == 'new,2,28.600 ± 0.141,"+0.500 [+0.500, +0.500]"'
     latex = as_latex(rows)
     assert r"fed\_avg & 2 & 28.100 $\pm$ 0.141 &  \\" in latex
     assert r"\textbf{28.600 $\pm$ 0.141}" in latex
