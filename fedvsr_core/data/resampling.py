@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fedvsr_core.data import kernels
 from fedvsr_core.data.clips import Frames
 from fedvsr_core.errors import ShapeError
 
 FloatArray = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,10 @@ def resample(frames: Frames, axis_taps: Callable[[int], Taps], device: str | Non
     rows, columns = axis_taps(height), axis_taps(width)
     if device is not None:
         return _resample_on(frames, rows, columns, device)
-    size = len(rows.weights), len(columns.weights)
-    out = np.empty((*frames.shape[:-3], *size, 3), np.uint8)
+    out = np.empty((*frames.shape[:-3], len(rows.weights), len(columns.weights), 3), np.uint8)
+    down, across = ((_compact(taps.positions), _compact(taps.weights)) for taps in (rows, columns))
     for index in np.ndindex(frames.shape[:-3]):
-        lines = frames[index].astype(np.float64).reshape(height, width * 3)
-        turned = _resample_lines(lines, rows).reshape(size[0], width, 3).transpose(1, 0, 2)  # (W, H', 3)
-        lines = _resample_lines(turned.reshape(width, size[0] * 3), columns)  # (W', H'*3)
-        np.clip(lines, 0, 255, out=lines)
-        lines += 0.5
-        out[index] = lines.astype(np.uint8).reshape(size[1], size[0], 3).transpose(1, 0, 2)
+        kernels.resample(_compact(frames[index]), *down, *across, out[index])
     return out
 
 
@@ -73,13 +71,9 @@ def reflected(positions: Positions, size: int) -> Positions:
     return np.minimum(positions, period - positions) if size > 1 else positions
 
 
-def _resample_lines(lines: FloatArray, taps: Taps) -> FloatArray:
-    """Resample the first axis: (size, n) -> (out, n)."""
-    result = np.empty((len(taps.weights), lines.shape[1]))
-    for out, positions, weights in zip(result, taps.positions, taps.weights, strict=True):
-        # Not a matrix product: the threads of BLAS fight each other where clients share the cores.
-        np.einsum("k,kn->n", weights, lines[positions], out=out)
-    return result
+def _compact(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The array itself if the loop knows its layout, else a copy."""
+    return np.require(array, requirements=["C", "W"])
 
 
 def _resample_on(frames: Frames, rows: Taps, columns: Taps, device: str) -> Frames:

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from fedvsr_core.errors import ShapeError
+from fedvsr_core.metrics import kernels
 
 Channel = Literal["rgb", "y"]
-
-
-_LUMA = (65.481, 128.553, 24.966)
 
 
 def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -26,7 +24,9 @@ def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     Returns:
         Y in [16, 235], shape (...).
     """
-    return np.asarray(rgb @ np.array(_LUMA) / 255 + 16)
+    plane = np.empty(rgb.shape[:-1])
+    kernels.luma(np.require(rgb, requirements=["C", "W"]).reshape(-1), plane.reshape(-1))
+    return plane
 
 
 def channels(frame: npt.NDArray[np.uint8], channel: Channel) -> npt.NDArray[np.float64]:
@@ -56,7 +56,7 @@ def tensor_channels(frames: Tensor, channel: Channel) -> Tensor:
     planes = frames.permute(0, 3, 1, 2).to(torch.float64)
     if channel == "rgb":
         return planes
-    weights = torch.tensor(_LUMA, dtype=torch.float64, device=frames.device)
+    weights = torch.tensor(kernels.LUMA, dtype=torch.float64, device=frames.device)
     return (planes * weights.view(1, 3, 1, 1)).sum(1, keepdim=True) / 255 + 16
 
 

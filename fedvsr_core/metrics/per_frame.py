@@ -1,6 +1,7 @@
 """From a metric of two planes to a metric of two frames or two clips."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ def score_frames(
     channel: Channel,
     border: int,
 ) -> float | Scores:
-    """Apply a metric to a frame, or to each frame of a clip by itself.
+    """Apply a metric to a frame, or to each frame of a clip by itself, in as many threads as torch has.
 
     Args:
         metric: Compares two sets of planes (H, W, C), values from 0 to 255.
@@ -49,7 +50,8 @@ def score_frames(
 
     if output.ndim == 3:
         return of_frame(output, target)
-    return np.array([of_frame(*pair) for pair in zip(output, target, strict=True)])
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return np.array(list(pool.map(of_frame, output, target)))
 
 
 def score_on_device(

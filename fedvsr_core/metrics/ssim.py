@@ -1,9 +1,5 @@
 """Structural similarity."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,13 +7,8 @@ from torch import Tensor
 
 from fedvsr_core.errors import ShapeError
 from fedvsr_core.metrics.colour import Channel
+from fedvsr_core.metrics.kernels import C1, C2, RADIUS, similarity
 from fedvsr_core.metrics.per_frame import Frames, Planes, Scores, score_frames, score_on_device
-
-_RADIUS = 5
-_C1 = (0.01 * 255) ** 2
-_C2 = (0.03 * 255) ** 2
-
-Values = TypeVar("Values", Planes, Tensor)
 
 
 def ssim(
@@ -55,46 +46,36 @@ def ssim(
 
 
 def _ssim(output: Planes, target: Planes) -> float:
-    _check(output.shape[0], output.shape[1])
-    return float(_similarity(output, target, _smooth).mean())
+    height, width, channels = output.shape
+    _check(height, width)
+    rows, truth = (planes.reshape(height, width * channels) for planes in (output, target))
+    return similarity(rows, truth, channels, _weights())
 
 
 def _ssim_batch(output: Tensor, target: Tensor) -> Tensor:
+    """The same as batches of convolutions: (N, C, H, W) -> (N,)."""
     _check(output.shape[-2], output.shape[-1])
-    return _similarity(output, target, _smooth_batch).mean((1, 2, 3))
-
-
-def _similarity(output: Values, target: Values, smooth: Callable[[Values], Values]) -> Values:
-    """The map of eq. 13."""
-    mean_o, mean_t = smooth(output), smooth(target)
+    mean_o, mean_t = _smooth(output), _smooth(target)
     squares, product = mean_o**2 + mean_t**2, mean_o * mean_t
-    variances = smooth(output**2 + target**2) - squares
-    covariance = smooth(output * target) - product
-    return (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
+    variances = _smooth(output**2 + target**2) - squares
+    covariance = _smooth(output * target) - product
+    similar = (2 * product + C1) * (2 * covariance + C2) / ((squares + C1) * (variances + C2))
+    return similar.mean((1, 2, 3))
 
 
-def _smooth(planes: Planes) -> Planes:
-    """Gaussian mean of each window inside the frame: (H, W, C) -> (H - 10, W - 10, C)."""
-    smooth = np.asarray(cv2.sepFilter2D(planes, cv2.CV_64F, _weights(), _weights()), np.float64)
-    return smooth.reshape(planes.shape)[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
-
-
-def _smooth_batch(planes: Tensor) -> Tensor:
-    """The same: (N, C, H, W) -> (N, C, H - 10, W - 10)."""
+def _smooth(planes: Tensor) -> Tensor:
+    """Gaussian mean of each window inside the frame: (N, C, H, W) -> (N, C, H - 10, W - 10)."""
     weights = torch.from_numpy(_weights()).to(planes.device)
     rows = F.conv2d(planes.flatten(0, 1)[:, None], weights.view(1, 1, -1, 1))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1)).view(*planes.shape[:2], *_inside(planes.shape[2:]))
-
-
-def _inside(size: Sequence[int]) -> tuple[int, ...]:
-    return tuple(length - 2 * _RADIUS for length in size)
+    smooth = F.conv2d(rows, weights.view(1, 1, 1, -1))
+    return smooth.view(*planes.shape[:2], *smooth.shape[-2:])
 
 
 def _weights() -> Planes:
-    weights = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * 1.5**2))
+    weights = np.exp(-(np.arange(-RADIUS, RADIUS + 1) ** 2) / (2 * 1.5**2))
     return np.asarray(weights / weights.sum())
 
 
 def _check(height: int, width: int) -> None:
-    if min(height, width) <= 2 * _RADIUS:
+    if min(height, width) <= 2 * RADIUS:
         raise ShapeError(f"SSIM needs at least 11x11 pixels inside the border, got {width}x{height}")
