@@ -15,6 +15,7 @@ from fedvsr_core.data.clips import Clip, Frames
 from fedvsr_core.data.degradation import Degradation, bicubic_up
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError, DataError
+from fedvsr_core.evaluation.kept_scores import kept_or_computed
 from fedvsr_core.evaluation.videos import Restore, Video, score_video
 from fedvsr_core.inference.upscale import upscale_frames
 from fedvsr_core.metrics.average import Mean, dataset_means, plain
@@ -45,7 +46,7 @@ class Sample:
 
 
 class HeldOut:
-    """The held-out clips of a run, decoded and degraded once.
+    """The held-out clips of a run, decoded and degraded once; bicubic's scores are kept for other runs.
 
     Args:
         shots: What to score on.
@@ -85,9 +86,8 @@ class HeldOut:
         self._chunk = chunk
         self._device = device
         self.protocol = protocol
-        self._bicubic = [
-            self._score(clip, partial(_bicubic, _scale(clip)), self._suite) for clip in self._clips
-        ]
+        facts = {"protocol": protocol.facts(), "made-by": self.made_by, "device": device.type}
+        self._bicubic = kept_or_computed(self._clips, facts, self._values_of_bicubic)
         self.bicubic = self._scores(self._bicubic)
 
     def score(self, model: VideoModel, *, headline_only: bool = False) -> Scores:
@@ -136,6 +136,9 @@ class HeldOut:
         model.to(self._device).eval()
         restore = partial(upscale_frames, model, device=self._device, chunk=self._chunk)
         return [self._score(clip, restore, suite) for clip in self._clips]
+
+    def _values_of_bicubic(self) -> list[Values]:
+        return [self._score(clip, partial(_bicubic, _scale(clip)), self._suite) for clip in self._clips]
 
     def _score(self, clip: Clip, restore: Restore, suite: Suite) -> Values:
         video = Video(clip.name, len(clip), lambda: iter(clip.high), lambda: iter(_low(clip)))
