@@ -145,6 +145,8 @@ class Evaluation(_Section):
         every: Rounds from one evaluation to the next; the last round is always scored.
         chunk: Frames that the network sees at once.
         metrics: Metrics beside those of the protocol, by the names of `fedvsr_core.metrics.names`.
+        all_metrics: When the server measures all of them, and not the protocol's first one alone: ``ends``,
+            before the first round and after the last, or ``always``.
         clients: Rounds from one evaluation on the clients' own held-out clips to the next, or None for never;
             the last round is then scored, too.
         ema: What an exponential moving average of the global model keeps of itself in a round; it is scored
@@ -154,6 +156,7 @@ class Evaluation(_Section):
     every: int = Field(ge=1)
     chunk: int = Field(ge=1)
     metrics: tuple[str, ...]
+    all_metrics: Literal["ends", "always"] = "ends"
     clients: int | None = Field(ge=1)
     ema: float | None = Field(default=None, gt=0, lt=1)
 

@@ -213,7 +213,9 @@ class Rounds:
 
     def _evaluate(self, server_round: int) -> float:
         began = time.monotonic()
-        scores = self._held_out.score(self._state.model)
+        ends = server_round in (0, self._settings.rounds)
+        headline_only = self._settings.evaluation.all_metrics == "ends" and not ends
+        scores = self._held_out.score(self._state.model, headline_only=headline_only)
         bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
         metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(

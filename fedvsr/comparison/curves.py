@@ -56,7 +56,8 @@ def plot_curves(runs: Runs, metric: str, paths: Sequence[Path]) -> None:
 
 
 def _curve(lines: Sequence[Line], metric: str, cost: Callable[[Line], float]) -> list[tuple[float, float]]:
-    """Cost so far and score, for each round that was scored."""
+    """Cost so far and score, for each round that has one."""
     trained = trainings(lines)
     so_far = dict(zip([line["round"] for line in trained], accumulate(map(cost, trained)), strict=True))
-    return [(so_far.get(scored.round, 0.0), scored.mean[metric]) for scored in evaluations(lines)]
+    scored = [evaluation for evaluation in evaluations(lines) if metric in evaluation.mean]
+    return [(so_far.get(evaluation.round, 0.0), evaluation.mean[metric]) for evaluation in scored]

@@ -15,6 +15,7 @@ from fedvsr_core.data.clips import Clip, Frames
 from fedvsr_core.data.degradation import Degradation, bicubic_up
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError, DataError
+from fedvsr_core.evaluation.kept_scores import kept_or_computed
 from fedvsr_core.evaluation.videos import Restore, Video, score_video
 from fedvsr_core.inference.upscale import upscale_frames
 from fedvsr_core.metrics.average import Mean, dataset_means, plain
@@ -45,7 +46,7 @@ class Sample:
 
 
 class HeldOut:
-    """The held-out clips of a run, decoded and degraded once.
+    """The held-out clips of a run, decoded and degraded once; bicubic's scores are kept for other runs.
 
     Args:
         shots: What to score on.
@@ -85,16 +86,23 @@ class HeldOut:
         self._chunk = chunk
         self._device = device
         self.protocol = protocol
-        self._bicubic = [self._score(clip, partial(_bicubic, _scale(clip))) for clip in self._clips]
+        facts = {"protocol": protocol.facts(), "made-by": self.made_by, "device": device.type}
+        self._bicubic = kept_or_computed(self._clips, facts, self._values_of_bicubic)
         self.bicubic = self._scores(self._bicubic)
 
-    def score(self, model: VideoModel) -> Scores:
-        """Score a model; moves it to the device and into evaluation mode."""
-        return self._scores(self._values(model))
+    def score(self, model: VideoModel, *, headline_only: bool = False) -> Scores:
+        """Score a model; moves it to the device and into evaluation mode.
+
+        Args:
+            model: The network.
+            headline_only: Whether the protocol's headline is measured alone.
+        """
+        suite = self._suite.only(self.protocol.headline) if headline_only else self._suite
+        return self._scores(self._values(model, suite))
 
     def sums(self, model: VideoModel) -> dict[str, Mapping[str, Mean]]:
         """Sums over the clips that can be added to those of others, of ``model`` and of ``bicubic``."""
-        both = {"model": self._values(model), "bicubic": self._bicubic}
+        both = {"model": self._values(model, self._suite), "bicubic": self._bicubic}
         return {name: dataset_means(values, self.protocol.averaging) for name, values in both.items()}
 
     @property
@@ -124,16 +132,19 @@ class HeldOut:
             samples.append(Sample(clip.name, bicubic, ours, clip.high[middle]))
         return samples
 
-    def _values(self, model: VideoModel) -> list[Values]:
+    def _values(self, model: VideoModel, suite: Suite) -> list[Values]:
         model.to(self._device).eval()
         restore = partial(upscale_frames, model, device=self._device, chunk=self._chunk)
-        return [self._score(clip, restore) for clip in self._clips]
+        return [self._score(clip, restore, suite) for clip in self._clips]
 
-    def _score(self, clip: Clip, restore: Restore) -> Values:
+    def _values_of_bicubic(self) -> list[Values]:
+        return [self._score(clip, partial(_bicubic, _scale(clip)), self._suite) for clip in self._clips]
+
+    def _score(self, clip: Clip, restore: Restore, suite: Suite) -> Values:
         video = Video(clip.name, len(clip), lambda: iter(clip.high), lambda: iter(_low(clip)))
-        return score_video(
-            video, {"": restore}, {}, suite=self._suite, protocol=self.protocol, scale=_scale(clip)
-        )[""]
+        return score_video(video, {"": restore}, {}, suite=suite, protocol=self.protocol, scale=_scale(clip))[
+            ""
+        ]
 
     def _scores(self, values: Sequence[Values]) -> Scores:
         clips = {

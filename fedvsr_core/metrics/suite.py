@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 
 import torch
 
@@ -35,6 +36,13 @@ class Suite:
         conditions = Conditions(border, device)
         groups = dict.fromkeys(measured_with(name) for name in metrics)
         self._measures = {names: METRICS[names[0]].load(conditions) for names in groups}
+
+    def only(self, metric: str) -> "Suite":
+        """One of these metrics, with the tools that are loaded already."""
+        suite = copy(self)
+        suite.metrics = (metric,)
+        suite._measures = {names: each for names, each in self._measures.items() if metric in names}
+        return suite
 
     @property
     def made_by(self) -> dict[str, str]:

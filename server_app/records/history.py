@@ -1,7 +1,7 @@
 """A run's rounds, read from the lines of its journal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,11 @@ def evaluations(lines: Sequence[Line], phase: str = "evaluate") -> list[Evaluati
                 line.get("protocol", {}),
             )
     return [by_round[number] for number in sorted(by_round)]
+
+
+def measured(scored: Iterable[Evaluation]) -> list[str]:
+    """The metrics that at least one of these has: in between, a run may measure the headline alone."""
+    return list(dict.fromkeys(name for evaluation in scored for name in evaluation.mean))
 
 
 def best_evaluation(lines: Sequence[Line]) -> Evaluation | None:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.metrics.names import METRICS
-from server_app.records.history import Evaluation, client_series, evaluations, trainings
+from server_app.records.history import Evaluation, client_series, evaluations, measured, trainings
 from server_app.records.journal import Line
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#5D3A9B")
@@ -47,7 +47,8 @@ def plot_psnr(lines: Sequence[Line], path: Path) -> None:
         return
     metric = scored[-1].headline
     about = METRICS[metric]
-    further = [name for name in scored[-1].mean if name != metric and not name.startswith(("psnr", "ssim"))]
+    names = measured(scored)
+    further = [name for name in names if name != metric and not name.startswith(("psnr", "ssim"))]
     figure, (above, below, *others) = _figure(panels=2 + len(further))
     _model_and_bicubic(above, scored, metric)
     protocol = scored[-1].protocol.get("name")
@@ -125,7 +126,8 @@ def plot_weights(lines: Sequence[Line], path: Path) -> None:
 
 
 def _model_and_bicubic(axes: Axes, scored: Sequence[Evaluation], metric: str) -> None:
-    model = {scores.round: scores.mean.get(metric, math.nan) for scores in scored}
+    scored = [scores for scores in scored if metric in scores.mean]
+    model = {scores.round: scores.mean[metric] for scores in scored}
     bicubic = {scores.round: scores.bicubic.get(metric, math.nan) for scores in scored}
     _line(axes, model, "federated model", STRONG, 2.2)
     _reference(axes, bicubic, "bicubic")

@@ -11,6 +11,7 @@ from server_app.records.history import (
     Evaluation,
     best_evaluation,
     evaluations,
+    measured,
     outcome,
     rounds_done,
     trainings,
@@ -103,12 +104,13 @@ def _scores(lines: Sequence[Line]) -> list[str]:
     last = scored[-1]
     metric = METRICS[last.headline]
     unit = f" ({metric.unit})" if metric.unit else ""
+    names = measured(scored)
     shown = {"bicubic": None, f"best (round {best.round})": best, f"final (round {last.round})": last}
     rows = []
     for label, evaluation in shown.items():
         scores = evaluation.mean if evaluation else last.bicubic
         gain = signed(evaluation.gain()) if evaluation else ""
-        rows.append((label, gain, *(_score(scores, name) for name in last.mean)))
+        rows.append((label, gain, *(_score(scores, name) for name in names)))
     clips = [
         (
             clip,
@@ -126,7 +128,7 @@ def _scores(lines: Sequence[Line]) -> list[str]:
         *_protocol(last),
         "",
         *table(
-            ["Mean of the clips", f"{metric.label} gain{unit}", *(METRICS[name].title for name in last.mean)],
+            ["Mean of the clips", f"{metric.label} gain{unit}", *(METRICS[name].title for name in names)],
             rows,
         ),
         "",

@@ -1,4 +1,4 @@
-"""Golden tensors, and modules with golden weights."""
+"""Golden tensors, modules with golden weights, and a home of Flower that tests have for themselves."""
 
 import pytest
 from safetensors.torch import load_file
@@ -24,3 +24,10 @@ def golden_module(golden_tensors):
         return tensors
 
     return load
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flower_home_of_tests(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLWR_HOME", str(tmp_path_factory.mktemp("flower-home")))
+        yield

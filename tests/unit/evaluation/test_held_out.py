@@ -65,6 +65,11 @@ def test_an_untrained_model_and_sums(composed, held_out):
     assert sums["bicubic"]["psnr-y"].value == pytest.approx(one.bicubic["psnr-y"])
     assert sums["model"]["psnr-y"].count == 2
     assert len(one.samples(model)) == 2
+    headline = one.score(model, headline_only=True)
+    assert headline["psnr-y"] == scores["psnr-y"]
+    assert headline["clips"] == {
+        clip: {"psnr-y": of_clip["psnr-y"]} for clip, of_clip in scores["clips"].items()
+    }
 
 
 def test_the_border_and_the_frames_of_the_protocol_count(composed, held_out):

@@ -15,6 +15,7 @@ from fedvsr_core.evaluation.held_out import build_held_out
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.flower.declines import decline
+from fedvsr_core.metrics.names import METRICS
 from server_app.checkpoints import BEST, LAST, load_round
 from server_app.cohort import draw, lost_uploads
 from server_app.records.journal import Journal, read_journal
@@ -23,6 +24,8 @@ from server_app.rounds import MOST_IDLE, Rounds
 from server_app.state import RunState
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.stock import adapted
+
+ALL = ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb")
 
 
 class Run:
@@ -373,6 +376,16 @@ def test_when_the_model_is_scored(run, every, scored):
     assert load_round(one.dir.checkpoints / LAST).round == 3
 
 
+@pytest.mark.parametrize(("choice", "between"), [("ends", {"psnr-y"}), ("always", set(ALL))])
+def test_which_metrics_are_measured_in_which_round(run, choice, between):
+    one = run(f"rounds=3 evaluation.all_metrics={choice}").go()
+    lines = one.lines("evaluate")
+    for line, expected in zip(lines, [set(ALL), between, between, set(ALL)], strict=True):
+        assert set(line) & set(METRICS) == expected
+        assert all(set(scores) == expected for scores in line["clips"].values())
+        assert set(line["bicubic"]) == {*ALL, "clips"}
+
+
 @pytest.mark.parametrize("keep", [0, 2, 9])
 def test_checkpoints_of_the_latest_rounds_are_kept(run, keep):
     one = run(f"rounds=3 run.keep={keep}").go()
@@ -384,7 +397,9 @@ def test_the_best_checkpoint_is_that_of_the_highest_score(run, monkeypatch):
     one = run("rounds=3")
     scores = iter([20.0, 22.0, 21.0, 21.5])
     score = one.held_out.score
-    monkeypatch.setattr(one.held_out, "score", lambda model: {**score(model), "psnr-y": next(scores)})
+    monkeypatch.setattr(
+        one.held_out, "score", lambda model, **how: {**score(model, **how), "psnr-y": next(scores)}
+    )
     one.go()
     best = load_round(one.dir.checkpoints / BEST)
     assert (best.round, best.score) == (1, 22.0)

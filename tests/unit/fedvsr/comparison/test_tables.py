@@ -121,3 +121,14 @@ def test_curves(runs, tmp_path):
     plot_curves(runs, "psnr-y", paths)
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in paths[1].read_bytes()
+
+
+def test_a_curve_of_a_metric_that_rounds_between_lack(runs, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("fedvsr.comparison.curves.write_figure", lambda figure, path: drawn.append(figure))
+    for seeds in runs.values():
+        for lines in seeds.values():
+            lines[0]["ssim-y"], lines[-1]["ssim-y"] = 0.5, 0.75
+    plot_curves(runs, "ssim-y", [tmp_path / "ssim-y.png"])
+    line = drawn[0].axes[0].lines[0]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0, 2], [0.5, 0.75])

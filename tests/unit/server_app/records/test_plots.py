@@ -60,6 +60,18 @@ def many(rounds: int, clients: int, clips: int) -> Lines:
     return lines
 
 
+def test_a_metric_that_rounds_between_lack(
+    headline_between: Lines, tmp_path: Path, figures: list[Figure]
+) -> None:
+    plot_psnr(headline_between, tmp_path / "psnr.png")
+    plot_psnr(headline_between[:6], tmp_path / "killed.png")
+    above, below, tof = figures[0].axes
+    assert curves(above)["federated model"] == ([0, 1, 2, 3], [28.0, 28.25, 28.5, 28.375])
+    assert curves(below)["mean of the clips"][0] == [0, 1, 2, 3]
+    assert curves(tof)["federated model"] == ([0, 3], [0.5, 0.25])
+    assert curves(figures[1].axes[2])["federated model"] == ([0], [0.5])
+
+
 def test_psnr_by_hand(journal: Lines, tmp_path: Path, figures: list[Figure]) -> None:
     plot_psnr(journal, tmp_path / "psnr.png")
     above, below = figures[0].axes

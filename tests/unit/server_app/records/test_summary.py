@@ -52,6 +52,20 @@ def test_scores_by_hand(journal: Lines, run: RunDir) -> None:
     assert table[5] == ["bikes/138-186", "+0.375", "24.000", "24.375"]
 
 
+def test_rounds_between_that_have_the_headline_alone(headline_between: Lines, run: RunDir) -> None:
+    text = summary(headline_between, run)
+    header, *table = rows(text, "Scores on held-out video")
+    assert header[2:] == ["PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "SSIM-RGB", "tOF (pixels)"]
+    assert table[:3] == [
+        ["bicubic", "", "28.000", "0.8000", "26.500", "0.7500", ""],
+        ["best (round 2)", "+0.500", "28.500", "", "", "", ""],
+        ["final (round 3)", "+0.375", "28.375", "0.8000", "26.875", "0.7500", "0.2500"],
+    ]
+    killed = summary(headline_between[:6], run)  # after round 2
+    assert rows(killed, "Scores on held-out video")[3][:4] == ["final (round 2)", "+0.500", "28.500", ""]
+    assert rows(text, "Rounds")[2][:3] == ["1", "28.250", "+0.250"]
+
+
 def test_rounds_by_hand(journal: Lines, run: RunDir) -> None:
     table = rows(summary(journal, run), "Rounds")
     assert table[1] == ["0", "28.000", "+0.000", "", "", "", "", "", ""]
