@@ -52,22 +52,25 @@ class Tiling:
 WHOLE = Tiling(None)
 
 
-def restore_tiled(restore: Callable[[Tensor], Tensor], low: Tensor, *, scale: int, tiling: Tiling) -> Tensor:
+def restore_tiled(
+    restore: Callable[[Tensor], Tensor], low: Tensor, *, scale: int, tiling: Tiling, frames: int | None = None
+) -> Tensor:
     """Restore a clip a tile at a time; where tiles overlap, one fades into the other.
 
     Args:
-        restore: Upscales a clip (1, T, 3, h, w) to (1, T, 3, sh, sw).
+        restore: Upscales a clip (1, T, 3, h, w) to (1, T', 3, sh, sw).
         low: The clip, (1, T, 3, H, W).
         scale: s.
         tiling: How to cut it; frames that fit into one tile aren't cut.
+        frames: T', how many frames ``restore`` gives back; None: all.
 
     Returns:
-        The clip, (1, T, 3, sH, sW): where ``restore`` leaves it, or on the CPU, where tiles are put together.
+        Frames (1, T', 3, sH, sW): where ``restore`` leaves them, or on the CPU, where tiles are put together.
     """
     height, width = low.shape[-2:]
     if tiling.size is None or max(height, width) <= tiling.size:
         return restore(low)
-    total = torch.zeros(*low.shape[:3], scale * height, scale * width)
+    total = torch.zeros(1, frames or low.shape[1], low.shape[2], scale * height, scale * width)
     weights = torch.zeros(scale * height, scale * width)
     for top, bottom, fade_down in _spans(height, tiling.size, tiling.overlap, scale):
         for left, right, fade_across in _spans(width, tiling.size, tiling.overlap, scale):

@@ -52,7 +52,7 @@ def upscale_frames(
         low = np.stack(window)
         while True:
             try:
-                high = _restore(model, low, device, tiling)
+                high = _restore(model, low, device, tiling, wanted=slice(ahead, ahead + new))
                 break
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
@@ -60,7 +60,7 @@ def upscale_frames(
             tiling = tiling.smaller(max(low.shape[1:3]))
             torch.cuda.empty_cache()
             _log.warning("memory ran out: going on with tiles of %d pixels", tiling.size)
-        for frame in high[ahead : ahead + new]:
+        for frame in high:
             yield _rounded(frame, deep=deep)
 
 
@@ -88,17 +88,22 @@ def _windows(
 
 
 @torch.inference_mode()
-def _restore(model: VideoModel, low: npt.NDArray[Any], device: torch.device, tiling: Tiling) -> Tensor:
-    """Run the network: (T, H, W, 3) -> (T, 3, sH, sW), left on the device if it was whole there."""
+def _restore(
+    model: VideoModel, low: npt.NDArray[Any], device: torch.device, tiling: Tiling, *, wanted: slice
+) -> Tensor:
+    """Run the network: (T, H, W, 3) -> (wanted of T, 3, sH, sW), left on the device if it was whole there."""
     largest = np.iinfo(low.dtype).max
     pixels = low if low.dtype == np.uint8 else low.astype(np.float32)
     clip = torch.from_numpy(pixels).permute(0, 3, 1, 2)[None].float() / largest
-    return restore_tiled(lambda tile: model(tile.to(device)), clip, scale=model.scale, tiling=tiling)[0]
+    frames = wanted.stop - wanted.start
+    return restore_tiled(
+        lambda tile: model(tile.to(device), wanted), clip, scale=model.scale, tiling=tiling, frames=frames
+    )[0]
 
 
 @torch.inference_mode()
 def _rounded(frame: Tensor, *, deep: bool) -> npt.NDArray[Any]:
-    """Round where the frame is: a fraction of the bytes leave the device."""
+    """Round where the frame is, and in its place: a fraction of the bytes leave the device."""
     largest, kind = (65535, torch.int32) if deep else (255, torch.uint8)
-    rounded = (frame.clamp(0, 1) * largest).round().to(kind).permute(1, 2, 0).contiguous().cpu().numpy()
+    rounded = frame.clamp_(0, 1).mul_(largest).round_().to(kind).permute(1, 2, 0).contiguous().cpu().numpy()
     return np.asarray(rounded, np.uint16 if deep else np.uint8)

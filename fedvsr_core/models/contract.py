@@ -68,12 +68,21 @@ class VideoModel(nn.Module):
     def restore(self, low: Tensor) -> Tensor:
         """Upscale a clip whose size meets `needs`; (B, T, 3, H, W) -> (B, T, 3, sH, sW)."""
 
+    def restore_wanted(self, low: Tensor, wanted: slice) -> Tensor:
+        """Some of the frames that `restore` gives; a network that can leaves out work for the others alone.
+
+        Args:
+            low: As for `restore`.
+            wanted: Which frames, with start and stop inside the clip.
+        """
+        return self.restore(low)[:, wanted]
+
     @staticmethod
     def rename_official(name: str) -> str:
         """Our name of a weight, from the one that a published checkpoint of any family gives it."""
         return name
 
-    def forward(self, low: Tensor) -> Tensor:
+    def forward(self, low: Tensor, wanted: slice | None = None) -> Tensor:
         """Upscale a clip.
 
         Where the network needs more, the edge of the frames is repeated and the clip continued by reflection;
@@ -81,6 +90,7 @@ class VideoModel(nn.Module):
 
         Args:
             low: Low-resolution clip (B, T, 3, H, W), RGB in [0, 1].
+            wanted: Which frames are given back; the network sees all of them. None: all.
 
         Returns:
             The clip at ``scale`` times the height and width, (B, T, 3, sH, sW), not clamped.
@@ -98,7 +108,9 @@ class VideoModel(nn.Module):
         if bottom or right:
             padded = F.pad(low.flatten(0, 1), (0, right, 0, bottom), mode="replicate")
             low = padded.view(*low.shape[:2], *padded.shape[1:])
-        return self.restore(low)[:, :frames, :, : self.scale * height, : self.scale * width]
+        first, stop, _ = (wanted or slice(None)).indices(frames)
+        high = self.restore_wanted(low, slice(first, stop))
+        return high[..., : self.scale * height, : self.scale * width]
 
     def part(self, function: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401 (what the part returns)
         """Call a part of the network; with `checkpointing`, only its inputs are kept for the gradient.

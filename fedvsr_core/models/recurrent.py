@@ -51,16 +51,20 @@ class Recurrent(VideoModel):
 
     def restore(self, low: Tensor) -> Tensor:
         """Upscale a clip; see `VideoModel.restore`."""
-        images = low.flatten(0, 1)  # (B*T, 3, H, W)
-        frames = _detail(images).view(low.shape).unbind(1)  # T of (B, 3, H, W)
-        past, future = self.forwards(frames), self.backwards(frames[::-1])[::-1]
+        return self.restore_wanted(low, slice(0, low.shape[1]))
+
+    def restore_wanted(self, low: Tensor, wanted: slice) -> Tensor:
+        """The same for some frames: each recurrence ends with the last of these that it comes to."""
+        frames = _detail(low.flatten(0, 1)).view(low.shape).unbind(1)  # T of (B, 3, H, W)
+        past = self.forwards(frames[: wanted.stop])[wanted.start :]
+        future = self.backwards(frames[wanted.start :][::-1])[::-1][: wanted.stop - wanted.start]
         known = torch.cat(
             [torch.stack(past, dim=1), torch.stack(future, dim=1)], dim=2
         )  # (B, T, 2*width, H, W)
         fused = F.leaky_relu(self.fuse(known.flatten(0, 1)), 0.1)
         residual = F.pixel_shuffle(self.residual(fused), self.scale)  # (B*T, 3, sH, sW)
-        high = residual + bicubic_up(images, self.scale)
-        return high.view(*low.shape[:2], *high.shape[1:])
+        high: Tensor = residual + bicubic_up(low[:, wanted].flatten(0, 1), self.scale)
+        return high.view(len(low), -1, *high.shape[1:])
 
 
 class _Recurrence(nn.Module):

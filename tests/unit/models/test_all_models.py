@@ -69,6 +69,15 @@ def test_what_is_declared_is_there(name):
     assert all(network.rename_official(name) == name for name in network.state_dict())
 
 
+def test_some_frames_are_those_of_the_whole(precise):
+    frames = frames_of(precise) + 1  # which some networks continue by reflection
+    low = clip(2, frames, 16, 16, dtype=torch.float64)
+    with torch.no_grad():
+        whole = precise(low)
+        for wanted in (slice(1, frames - 2), slice(0, 1), slice(frames - 1, frames), slice(None)):
+            torch.testing.assert_close(precise(low, wanted), whole[:, wanted], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("size", [(16, 16), (7, 9), (1, 1)], ids=str)
 def test_shape_at_any_size(model, size):
     low = clip(1, frames_of(model), *size)
