@@ -241,7 +241,7 @@ class Encoder:
         rows, columns = height - frame.shape[0], width - frame.shape[1]
         if rows or columns:  # the last ones are repeated
             frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        given = VideoFrame.from_ndarray(
+        given = VideoFrame.from_numpy_buffer(
             np.ascontiguousarray(frame), format="rgb24" if frame.dtype == np.uint8 else "rgb48le"
         )
         given.pts, given.time_base = time, self._shape.tick
