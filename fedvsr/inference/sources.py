@@ -70,7 +70,7 @@ class Source:
             frames = (read_image(self.path / name, deep=True) for name in self.names[number:])
             return same_size((_as(frame, deep=deep) for frame in frames), self.path, first)
         hdr = self.transfer is not None
-        coded = decode(self.path, first, self.stop, deep=deep or hdr, hdr=hdr, damage=self.damage)
+        coded = decode(self.path, first, self.stop, deep=deep or hdr, hdr=hdr, on_damage=self.damage.append)
         if self.transfer is not None:
             transfer = self.transfer
             coded = (_as(tone_mapped(frame, transfer), deep=deep) for frame in coded)

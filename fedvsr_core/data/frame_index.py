@@ -5,7 +5,7 @@ a frame; where they aren't, or have no times, the whole file is decoded once.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -22,6 +22,8 @@ from av.video.stream import VideoStream
 from fedvsr_core.data.containers import Shown, open_video, shown
 from fedvsr_core.errors import DataError
 
+OnDamage = Callable[[str], object]
+"""Is told what of a file can't be decoded, in words."""
 _TRIED = 12
 """Frames decoded at the start to see that each packet is one."""
 _SLACK_S = 0.25
@@ -78,10 +80,10 @@ def index_of(path: Path) -> FrameIndex:
 
 
 def decoded(
-    container: InputContainer, stream: VideoStream, damage: list[str] | None = None
+    container: InputContainer, stream: VideoStream, on_damage: OnDamage | None = None
 ) -> Iterable[VideoFrame]:
-    """Decode on from where the file stands, past what is damaged, which is listed."""
-    damage = [] if damage is None else damage
+    """Decode on from where the file stands, past what is damaged, which is said if someone listens."""
+    say = on_damage or (lambda words: None)
     packets = container.demux(stream)
     packet: Packet[VideoStream] | None
     while True:
@@ -90,14 +92,14 @@ def decoded(
         except StopIteration:
             return
         except (av.FFmpegError, OSError) as error:
-            damage.append(f"reading ends with '{error.strerror}'")
+            say(f"reading ends with '{error.strerror}'")
             packet, packets = None, iter(())
         try:  # without a packet, what the decoder still holds
             yield from stream.codec_context.decode(packet if packet and packet.size else None)
         except av.EOFError:
             return
         except av.FFmpegError:
-            damage.append("a packet can't be decoded")
+            say("a packet can't be decoded")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -177,7 +179,7 @@ def _decode_all(
 ) -> tuple[npt.NDArray[np.int64], list[int], list[str]]:
     damage: list[str] = []
     with open_video(path) as (container, stream):
-        facts = [(frame.pts, frame.key_frame) for frame in decoded(container, stream, damage)]
+        facts = [(frame.pts, frame.key_frame) for frame in decoded(container, stream, damage.append)]
     times = [time for time, _ in facts if time is not None]
     if len(times) < len(facts):
         step = 1 / ((rate or Fraction(25)) * tick)

@@ -148,7 +148,7 @@ def test_what_is_missing_at_the_end_is_said(tmp_path, name, cut):
     path = made(tmp_path / name, f"-pix_fmt yuv420p -c:v libx264 -g 12 {flags}", noisy)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
     damage = []
-    frames = list(decode(path, damage=damage))
+    frames = list(decode(path, on_damage=damage.append))
     assert 20 < len(frames) < 90
     assert index_of(path).lost or damage
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_decoded_in_the_middle_is_a_frame_all_the_same(tmp_path):
     data[place : place + size] = bytes(size)
     path.write_bytes(data)
     damage = []
-    assert len(list(decode(path, damage=damage))) == 50
+    assert len(list(decode(path, on_damage=damage.append))) == 50
     assert "frame 20 can't be decoded" in damage
     with pytest.raises(DataError, match=r"frame 20 of '.*a\.mp4' can't be decoded; cut or re-encode"):
         list(decode(path, 18, 23))
