@@ -15,6 +15,9 @@ from fedvsr_core.data.containers import open_video
 from fedvsr_core.data.frame_index import FrameIndex, OnDamage, decoded, index_of
 from fedvsr_core.errors import DataError
 
+_SOONER_S = (0, 1, 5)
+"""How long before a key frame is sought: formats without an index find it by when it is decoded, which is
+sooner than when it is shown, and come out behind it."""
 _WINDOW = 32
 """Frames below which a run is a window for training, of which many are read."""
 
@@ -67,16 +70,18 @@ def _run(
     path: Path, index: FrameIndex, begin: int, end: int, on_damage: OnDamage | None
 ) -> Iterator[VideoFrame]:
     """The coded frames with some numbers; where seeking lands too late, it is tried from further ahead."""
-    starts = index.starts[index.starts <= begin]
-    for start in (*reversed(starts[-2:].tolist()), 0):
+    start = index.start_before(begin)
+    for sooner_s in (*_SOONER_S, None) if start else (None,):
         with open_video(path) as (container, stream):
             stream.thread_type = "SLICE" if end - begin < _WINDOW else "AUTO"  # threads of frames run ahead
-            if start:
-                container.seek(int(index.times[start]), stream=stream)
+            if sooner_s is not None:
+                container.seek(int(index.times[start]) - round(sooner_s / index.tick), stream=stream)
             frames = _numbered(decoded(container, stream, on_damage), index)
-            frames = dropwhile(lambda pair: pair[0] < start, frames)  # noqa: B023 (used up in this turn)
+            frames = dropwhile(
+                lambda pair: pair[0] < start and index.start_before(pair[0]) != pair[0], frames
+            )
             first = next(frames, None)
-            if start and (first is None or first[0] != start or first[1].is_corrupt):
+            if sooner_s is not None and (first is None or first[0] > start or first[1].is_corrupt):
                 continue
             expected, shown = begin, first[1] if first else None
             for number, frame in takewhile(

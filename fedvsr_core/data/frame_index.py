@@ -62,6 +62,11 @@ class FrameIndex:
         steps = np.sort(np.diff(self.times)) * float(self.tick) * 1000
         return len(steps) > 1 and bool(steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]))
 
+    def start_before(self, number: int) -> int:
+        """The last frame up to one at which decoding can begin; 0 if there is none."""
+        place = int(np.searchsorted(self.starts, number, side="right")) - 1
+        return int(self.starts[place]) if place >= 0 else 0
+
     def seconds(self) -> npt.NDArray[np.float64]:
         """When each frame is shown, the first at 0."""
         return np.asarray((self.times - self.times[0]) * float(self.tick))
@@ -117,7 +122,7 @@ def _index_of(path: Path, _changed: int, _size: int) -> FrameIndex:
         head = list(islice(decoded(container, stream), _TRIED))
         if not head:
             raise DataError(f"no frame of '{path}' can be decoded; re-encode it or leave it out")
-        look = shown(container, stream, head[0])
+        look = shown(container, stream, head)
     sound = sound and [frame.pts for frame in head] == times[:_TRIED].tolist()
     if sound and starts:
         with open_video(path) as (container, stream):
