@@ -139,7 +139,7 @@ def _check_folder(entry: Entry, finding: Finding, quick: bool) -> None:
         finding.problems.append(
             f"{jumps}; restore the missing frames, or leave it so and the clip is cut there"
         )
-    if extra := extra_images(names):
+    if extra := extra_images(entry.high):
         finding.notes.append(extra)
     try:
         finding.height, finding.width = image_size(files[0])

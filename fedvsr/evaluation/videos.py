@@ -9,7 +9,7 @@ from pathlib import Path
 from fedvsr_core.components import build, nearest
 from fedvsr_core.data.degradation import Degradation, MadeLow
 from fedvsr_core.data.frames import probe, read_frames, stream
-from fedvsr_core.data.images import VIDEO_SUFFIXES, folder_notes, holds_frames, image_files
+from fedvsr_core.data.images import VIDEO_SUFFIXES, folder_notes, holds_frames
 from fedvsr_core.data.layouts.detect import detect
 from fedvsr_core.data.layouts.entry import Entry, open_entry
 from fedvsr_core.data.layouts.layout import Layout
@@ -67,8 +67,8 @@ def _of_entry(entry: Entry, scale: int, degradation: Degradation | None) -> Vide
     if entry.high.is_file():
         return _video(entry.name, entry.high)
     shots = open_entry(entry, scale=scale)
-    if len(shots) > 1:  # the numbering has gaps, which are nobody's business here
-        return _video(entry.name, entry.high)
+    if len(shots) > 1:  # cut where the numbering has gaps, which is for training only
+        return _whole(entry.name, entry.high)
     return _of_shot(shots[0], degradation)
 
 
@@ -130,7 +130,11 @@ def _stem(name: str) -> str:
 
 
 def _video(name: str, path: Path) -> Video:
-    facts = probe(path)
-    for note in folder_notes(image_files(path)) if path.is_dir() else []:
+    for note in folder_notes(path) if path.is_dir() else []:
         _log.warning("clip '%s': %s", name, note)
+    return _whole(name, path)
+
+
+def _whole(name: str, path: Path) -> Video:
+    facts = probe(path)
     return Video(name, facts.frames, partial(read_frames, path), fps=facts.fps or _FPS)

@@ -42,6 +42,7 @@ class Codec:
         preset: Its default.
         tag: How the stream is called in .mp4 and .mov, where FFmpeg's choice doesn't play everywhere.
         most_crf: Where the scale of ``crf`` ends.
+        narrowest: Columns that the encoder needs.
     """
 
     encoder: str
@@ -52,6 +53,7 @@ class Codec:
     preset: str = ""
     tag: str | None = None
     most_crf: int = 51
+    narrowest: int = 1
 
 
 _X26 = (
@@ -68,7 +70,7 @@ _X26 = (
 )
 CODECS = {
     "h264": Codec("libx264", "yuv420p", "yuv420p10le", 14, _X26, "superfast"),
-    "h265": Codec("libx265", "yuv420p", "yuv420p10le", 17, _X26, "medium", "hvc1"),
+    "h265": Codec("libx265", "yuv420p", "yuv420p10le", 17, _X26, "medium", "hvc1", narrowest=64),
     "av1": Codec("libsvtav1", "yuv420p", "yuv420p10le", 20, tuple(map(str, range(14))), "8", most_crf=63),
     "ffv1": Codec("ffv1", "bgr0", "gbrp10le"),
     "prores": Codec("prores_ks", None, "yuv422p10le", None, ("proxy", "lt", "standard", "hq"), "hq"),
@@ -223,6 +225,11 @@ class Encoder:
 
     def __init__(self, chosen: Chosen, shape: Shape) -> None:
         self._chosen, self._shape = chosen, shape
+        if shape.width < chosen.codec.narrowest:  # x265 writes beyond its memory there
+            raise DataError(
+                f"{chosen.name} can't encode frames of {shape.width} columns, it needs"
+                f" {chosen.codec.narrowest}; choose another --codec"
+            )
         self._context = cast(VideoCodecContext, CodecContext.create(chosen.codec.encoder, "w"))
         configure(self._context, chosen, shape)
         self._graph: Graph | None = None
@@ -241,7 +248,7 @@ class Encoder:
         rows, columns = height - frame.shape[0], width - frame.shape[1]
         if rows or columns:  # the last ones are repeated
             frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        given = VideoFrame.from_ndarray(
+        given = VideoFrame.from_numpy_buffer(
             np.ascontiguousarray(frame), format="rgb24" if frame.dtype == np.uint8 else "rgb48le"
         )
         given.pts, given.time_base = time, self._shape.tick

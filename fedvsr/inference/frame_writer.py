@@ -18,7 +18,8 @@ import cv2
 import numpy.typing as npt
 
 from fedvsr.inference.encoding import CONTAINERS, Encoding, Shape
-from fedvsr.inference.remux import Beside, mux
+from fedvsr.inference.other_streams import Beside
+from fedvsr.inference.remux import mux
 from fedvsr.inference.segments import SegmentWriter, done_in
 from fedvsr_core.errors import DataError
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from fedvsr.inference.frame_writer import Output, open_writer
-from fedvsr.inference.memory_fit import Fit
+from fedvsr.inference.memory_fit import Fit, Need
 from fedvsr.inference.sources import Source
 from fedvsr_core.data.degradation import bicubic_up
 from fedvsr_core.inference.upscale import CONTEXT, upscale_frames
@@ -32,11 +32,13 @@ class Network:
         model: In evaluation mode, on the device.
         device: Where it computes.
         sha256: Of its file.
+        need: How much memory it needs.
     """
 
     model: VideoModel
     device: torch.device
     sha256: str
+    need: Need
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How large tiles may be: measured on a small one, for the memory that is free."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,45 +37,54 @@ class Fit:
     tiling: Tiling
 
 
-def fit(
-    model: VideoModel,
-    device: torch.device,
-    height: int,
-    width: int,
-    *,
-    chunk: int | None = None,
-    overlap: int = 16,
-    free: int | None = None,
-) -> Fit:
-    """Choose the largest tiles that fit, whole frames if possible.
+class Need:
+    """How much memory a network needs, as a small tile shows.
+
+    It is measured once, before anything is upscaled: later, memory that the process has had already is used
+    again, and it hardly grows.
 
     Args:
         model: The network, on the device.
         device: Where it computes.
-        height: Of the frames, in pixels.
-        width: Of the frames, in pixels.
-        chunk: Frames upscaled at once; None: as many as `CHUNK`, fewer where tiles would become very small.
-        overlap: Pixels that tiles share.
-        free: Free memory in bytes; None: as the device or the system says.
     """
-    frames = (chunk or CHUNK) + 2 * CONTEXT
-    if height * width <= _SIDE**2:
-        return Fit(chunk or CHUNK, WHOLE)
-    with torch.inference_mode(), _peak(device) as peak:
-        model(torch.zeros(1, frames, 3, _SIDE, _SIDE, device=device))
-    each = max(peak(), 1) / (frames * _SIDE**2)
-    budget = _SHARE * (_free(device) if free is None else free)
-    taken = chunk or CHUNK
-    while True:
-        frames = taken + 2 * CONTEXT
-        kept = 0 if device.type == "cuda" else 8 * 3 * model.scale**2 * height * width * frames
-        side = int(sqrt(max(budget - kept, 0) / (each * frames))) // 8 * 8
-        if side >= _SMALLEST or side**2 >= height * width or chunk is not None or taken == 1:
-            break
-        taken //= 2
-    if side**2 >= height * width:
-        return Fit(taken, WHOLE)
-    return Fit(taken, Tiling(max(side, 2 * overlap + 8), overlap))
+
+    def __init__(self, model: VideoModel, device: torch.device) -> None:
+        self._model = model
+        self.device = device
+
+    @functools.cached_property
+    def bytes_a_pixel(self) -> float:
+        """Bytes for each low-resolution pixel of each frame."""
+        frames = CHUNK + 2 * CONTEXT
+        with torch.inference_mode(), _peak(self.device) as peak:
+            self._model(torch.zeros(1, frames, 3, _SIDE, _SIDE, device=self.device))
+        return max(peak(), 1) / (frames * _SIDE**2)
+
+    def fit(
+        self, height: int, width: int, *, chunk: int | None = None, overlap: int = 16, free: int | None = None
+    ) -> Fit:
+        """Choose the largest tiles that fit, whole frames if possible.
+
+        Args:
+            height: Of the frames, in pixels.
+            width: Of the frames, in pixels.
+            chunk: Frames upscaled at once; None: `CHUNK`, or fewer where tiles would become very small.
+            overlap: Pixels that tiles share.
+            free: Free memory in bytes; None: as the device or the system says.
+        """
+        each, budget = self.bytes_a_pixel, _SHARE * (_free(self.device) if free is None else free)
+        taken = chunk or CHUNK
+        while True:
+            frames = taken + 2 * CONTEXT
+            kept = 8 * 3 * self._model.scale**2 * height * width * frames
+            kept = 0 if self.device.type == "cuda" else kept
+            side = int(sqrt(max(budget - kept, 0) / (each * frames))) // 8 * 8
+            if side >= _SMALLEST or side**2 >= height * width or chunk is not None or taken == 1:
+                break
+            taken //= 2
+        if max(side, _SIDE) ** 2 >= height * width:
+            return Fit(taken, WHOLE)
+        return Fit(taken, Tiling(max(side, 2 * overlap + 8), overlap))
 
 
 def _free(device: torch.device) -> int:

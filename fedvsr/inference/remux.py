@@ -1,9 +1,7 @@
 """Putting encoded frames into a file, with all that came beside the frames of the source."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import cast
 
@@ -12,55 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, Disposition, Stream
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 
 from fedvsr.inference.encoding import Chosen, Shape, coded_size, configure
 from fedvsr.inference.matroska_aspect import write_aspect
+from fedvsr.inference.other_streams import Beside, Taken, described, packets, take
 from fedvsr.inference.segments import coded_in, times_in
 from fedvsr_core.data.containers import open_video
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-_OF_THE_FILE = {
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "handler_name",
-    "rotate",
-    "vendor_id",
-}
-"""Metadata that describes the source file rather than what it shows."""
-
 _OF_VIDEO = ("language", "title")
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What is taken from the source beside its frames.
-
-    Attributes:
-        source: Video file.
-        begin_s: What becomes the time 0, in seconds of the file.
-        cut: Whether what comes before is left out.
-        end_s: From when on everything is left out; None: nothing is.
-        kinds: Kinds of streams to take: ``audio``, ``subtitle``.
-        chapters: Whether chapters and metadata are taken.
-    """
-
-    source: Path
-    begin_s: float
-    cut: bool = False
-    end_s: float | None = None
-    kinds: frozenset[str] = frozenset({"audio", "subtitle"})
-    chapters: bool = True
-
-
-@dataclass
-class _Taken:
-    streams: dict[int, Stream] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
 
 
 def mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Beside | None) -> list[str]:
@@ -85,7 +45,7 @@ def mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Beside
     return taken.left_out
 
 
-def _mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Beside | None) -> _Taken:
+def _mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Beside | None) -> Taken:
     order = times_in(folder)
     options = {"movflags": "faststart"} if target.suffix in (".mp4", ".mov") else {}
     name = str(target.absolute())
@@ -94,11 +54,11 @@ def _mux(folder: Path, target: Path, chosen: Chosen, shape: Shape, beside: Besid
         configure(cast(VideoCodecContext, video.codec_context), chosen, shape)
         if beside is None:
             _write(output, video, folder, order, shape, iter(()))
-            return _Taken()
+            return Taken()
         with open_video(beside.source) as (source, shown):
-            taken = _take(source, output, beside)
+            taken = take(source, output, beside)
             _describe(source, output, video, shown, beside)
-            _write(output, video, folder, order, shape, _others(source, taken, beside))
+            _write(output, video, folder, order, shape, packets(source, taken, beside))
         return taken
 
 
@@ -139,48 +99,13 @@ def _decode_times(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.concatenate([before, shown[: len(shown) - delay]])
 
 
-def _take(source: InputContainer, output: OutputContainer, beside: Beside) -> _Taken:
-    taken = _Taken()
-    kind = output.format.name
-    for stream in source.streams:
-        name = f"{stream.type} {stream.codec_context.name if stream.codec_context else ''}".strip()
-        if isinstance(stream, AttachmentStream):
-            if "matroska" in kind:
-                output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
-            else:
-                taken.left_out.append(name)
-        elif stream.type in beside.kinds and _fits(stream, kind):
-            copy = output.add_stream_from_template(stream)
-            copy.metadata.update(_described(stream.metadata))
-            copy.disposition = stream.disposition
-            taken.streams[stream.index] = copy
-        elif stream.type in beside.kinds or stream.type == "data":
-            taken.left_out.append(name)
-        elif stream.disposition & Disposition.attached_pic:
-            taken.left_out.append("cover picture")
-    return taken
-
-
-def _fits(stream: Stream, kind: str) -> bool:
-    """Whether a kind of file can hold a stream; tried, since muxers only say so when they write."""
-    if stream.codec_context is None:
-        return False
-    try:
-        with av.open(BytesIO(), "w", format=kind) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError, OSError):
-        return False
-    return True
-
-
 def _describe(
     source: InputContainer, output: OutputContainer, video: Stream, shown: Stream, beside: Beside
 ) -> None:
     """Title, chapters and the like; those of the stream that was shown."""
     if not beside.chapters:
         return
-    output.metadata.update(_described(source.metadata))
+    output.metadata.update(described(source.metadata))
     video.metadata.update({key: shown.metadata[key] for key in _OF_VIDEO if key in shown.metadata})
     end_s = float("inf") if beside.end_s is None else beside.end_s
     chapters = []
@@ -200,32 +125,3 @@ def _describe(
                 }
             )
     output.set_chapters(chapters)  # type: ignore[arg-type] # as `chapters` gives them
-
-
-def _others(
-    source: InputContainer, taken: _Taken, beside: Beside
-) -> "Iterator[tuple[float, Packet[Stream]]]":
-    """The packets of the other streams with their time from the first frame on, in seconds."""
-    if not taken.streams:
-        return
-    if beside.cut and beside.begin_s > 1:
-        source.seek(int((beside.begin_s - 1) * 1_000_000))
-    end_s = float("inf") if beside.end_s is None else beside.end_s
-    for packet in source.demux([source.streams[index] for index in taken.streams]):
-        if packet.pts is None or not packet.size:
-            continue
-        tick = Fraction(packet.time_base)
-        begin, middle = float(packet.pts * tick), float((packet.pts + (packet.duration or 0) / 2) * tick)
-        if (beside.cut and middle < beside.begin_s) or middle >= end_s:
-            continue
-        shift = round(beside.begin_s / tick)
-        packet.pts = packet.pts - shift
-        if beside.cut and packet.pts < 0 and packet.stream.type == "subtitle":  # what is shown already
-            packet.duration, packet.pts = max((packet.duration or 0) + packet.pts, 0), 0
-        packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-        packet.stream = taken.streams[packet.stream_index]
-        yield begin - beside.begin_s, packet
-
-
-def _described(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: text for key, text in metadata.items() if key.lower() not in _OF_THE_FILE}

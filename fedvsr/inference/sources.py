@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedvsr.inference.frame_writer import Look, Timing
-from fedvsr.inference.remux import Beside
+from fedvsr.inference.other_streams import Beside
 from fedvsr.inference.tone_mapping import tone_mapped
 from fedvsr_core.data.decoding import decode
 from fedvsr_core.data.frame_index import FrameIndex, index_of
@@ -70,7 +70,7 @@ class Source:
             frames = (read_image(self.path / name, deep=True) for name in self.names[number:])
             return same_size((_as(frame, deep=deep) for frame in frames), self.path, first)
         hdr = self.transfer is not None
-        coded = decode(self.path, first, self.stop, deep=deep or hdr, hdr=hdr, damage=self.damage)
+        coded = decode(self.path, first, self.stop, deep=deep or hdr, hdr=hdr, on_damage=self.damage.append)
         if self.transfer is not None:
             transfer = self.transfer
             coded = (_as(tone_mapped(frame, transfer), deep=deep) for frame in coded)
@@ -142,7 +142,7 @@ def _of_folder(path: Path, start_s: float | None, end_s: float | None, fps: floa
         Timing.constant(fps),
         replace(Look(), bits=8 if frame.dtype == np.uint8 else 16),
         names=tuple(file.name for file in files),
-        notes=tuple(folder_notes(files)),
+        notes=tuple(folder_notes(path)),
     )
 
 

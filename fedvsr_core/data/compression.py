@@ -34,6 +34,7 @@ class _Codec:
     Attributes:
         crf: Range of the CRF.
         library: What encodes; part of what a stored result depends on.
+        narrowest: Columns that the encoder needs.
     """
 
     crf: tuple[_Crf, _Crf]
@@ -43,6 +44,7 @@ class _Codec:
     options: ClassVar[dict[str, str]]
     reach: ClassVar[None] = None
     grid: ClassVar[int] = 1
+    narrowest: ClassVar[int] = 1
 
     @property
     def range(self) -> tuple[float, float]:
@@ -50,9 +52,10 @@ class _Codec:
         return self.crf
 
     def __call__(self, frames: Frames, value: float, place: Place, seed: int) -> Frames:
-        """Encode and decode the clip; an odd last row or column is repeated for it, as 4:2:0 needs."""
+        """Encode and decode the clip; its last row and column are repeated to a size it can have."""
         height, width = frames.shape[1:3]
-        even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        columns = max(width % 2, self.narrowest - width)
+        even = np.pad(frames, ((0, 0), (0, height % 2), (0, columns), (0, 0)), mode="edge")
         decoded = np.stack(list(self._decoded(self._encoded(even, round(value)))))
         if decoded.shape != even.shape:
             raise DataError(
@@ -86,12 +89,15 @@ class _Codec:
 
 @dataclass(frozen=True)
 class H264(_Codec):
-    """H.264 by x264, preset medium; CRF 0 to 51."""
+    """H.264 by x264, preset medium; CRF 0 to 51.
+
+    Without ``mbtree``, whose sums differ from one processor to another, and now and then on the same one.
+    """
 
     crf: tuple[_CrfTo51, _CrfTo51]
     encoder = "libx264"
     decoder = "h264"
-    options: ClassVar[dict[str, str]] = {"preset": "medium"}
+    options: ClassVar[dict[str, str]] = {"preset": "medium", "x264-params": "mbtree=0"}
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class H265(_Codec):
     crf: tuple[_CrfTo51, _CrfTo51]
     encoder = "libx265"
     decoder = "hevc"
+    narrowest = 64  # x265 writes beyond its memory for 34 to 48 columns
     options: ClassVar[dict[str, str]] = {"preset": "medium", "x265-params": "log-level=error:pools=1"}
 
 

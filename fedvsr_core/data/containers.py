@@ -1,6 +1,6 @@
 """What a video file says of itself: one probe of its streams, colours, shape and times."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,7 +40,7 @@ class Shown:
         primaries: Number of the primaries; 2: not said.
         transfer: Number of the transfer; 2: not said.
         full_range: Whether it has the full range of values.
-        alpha: Whether its first frame is see-through somewhere, which nobody reads.
+        alpha: Whether one of its first frames is see-through somewhere, which nobody reads.
         others: Other streams of video, which nobody reads; cover pictures don't count.
     """
 
@@ -139,8 +139,9 @@ def videos_of(container: InputContainer) -> list[VideoStream]:
     return sorted(streams, key=lambda stream: (not stream.disposition & Disposition.default, -_area(stream)))
 
 
-def shown(container: InputContainer, stream: VideoStream, frame: VideoFrame) -> Shown:
-    """What the first frame and its stream say."""
+def shown(container: InputContainer, stream: VideoStream, head: Sequence[VideoFrame]) -> Shown:
+    """What the first frames, one at least, and their stream say."""
+    frame = head[0]
     context = stream.codec_context
     turned, mirrored = _turned(frame)
     aspect = Fraction(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1) or Fraction(1)
@@ -160,7 +161,7 @@ def shown(container: InputContainer, stream: VideoStream, frame: VideoFrame) -> 
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
         full_range=frame.color_range == 2 or frame.format.name.startswith("yuvj"),
-        alpha=_see_through(frame),
+        alpha=any(_see_through(each) for each in head),
         others=len(videos_of(container)) - 1,
     )
 

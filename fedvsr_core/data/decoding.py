@@ -12,9 +12,12 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from fedvsr_core.data.containers import open_video
-from fedvsr_core.data.frame_index import FrameIndex, decoded, index_of
+from fedvsr_core.data.frame_index import FrameIndex, OnDamage, decoded, index_of
 from fedvsr_core.errors import DataError
 
+_SOONER_S = (0, 1, 5)
+"""How long before a key frame is sought: formats without an index find it by when it is decoded, which is
+sooner than when it is shown, and come out behind it."""
 _WINDOW = 32
 """Frames below which a run is a window for training, of which many are read."""
 
@@ -26,7 +29,7 @@ def decode(
     *,
     deep: bool = False,
     hdr: bool = False,
-    damage: list[str] | None = None,
+    on_damage: OnDamage | None = None,
 ) -> Iterator[npt.NDArray[Any]]:
     """Decode frames one by one, in constant memory; a run in the middle costs what one at the start costs.
 
@@ -38,7 +41,7 @@ def decode(
         stop: Frame to stop before; None reads to the end.
         deep: Whether frames are uint16 rather than uint8.
         hdr: Whether high dynamic range is read, as it is coded, rather than refused.
-        damage: Takes what can't be decoded; None: that is an error.
+        on_damage: Called with each thing that can't be decoded, in words; None: that is an error.
 
     Yields:
         Frames (H, W, 3), RGB, upright.
@@ -54,7 +57,7 @@ def decode(
     look = index.shown
     margin = 1 if look.interlaced else 0  # deinterlacing looks at the frames before and after
     begin = max(first - margin, 0)
-    coded = _run(path, index, begin, min(stop + margin, len(index.times)), damage)
+    coded = _run(path, index, begin, min(stop + margin, len(index.times)), on_damage)
     seen = _rgb(coded, "rgb48le" if deep else "rgb24", deinterlace=look.interlaced)
     for frame in islice(seen, first - begin, stop - begin):
         image = np.asarray(frame.to_ndarray())
@@ -64,40 +67,42 @@ def decode(
 
 
 def _run(
-    path: Path, index: FrameIndex, begin: int, end: int, damage: list[str] | None
+    path: Path, index: FrameIndex, begin: int, end: int, on_damage: OnDamage | None
 ) -> Iterator[VideoFrame]:
     """The coded frames with some numbers; where seeking lands too late, it is tried from further ahead."""
-    starts = index.starts[index.starts <= begin]
-    for start in (*reversed(starts[-2:].tolist()), 0):
+    start = index.start_before(begin)
+    for sooner_s in (*_SOONER_S, None) if start else (None,):
         with open_video(path) as (container, stream):
             stream.thread_type = "SLICE" if end - begin < _WINDOW else "AUTO"  # threads of frames run ahead
-            if start:
-                container.seek(int(index.times[start]), stream=stream)
-            frames = _numbered(decoded(container, stream, damage), index)
-            frames = dropwhile(lambda pair: pair[0] < start, frames)  # noqa: B023 (used up in this turn)
+            if sooner_s is not None:
+                container.seek(int(index.times[start]) - round(sooner_s / index.tick), stream=stream)
+            frames = _numbered(decoded(container, stream, on_damage), index)
+            frames = dropwhile(
+                lambda pair: pair[0] < start and index.start_before(pair[0]) != pair[0], frames
+            )
             first = next(frames, None)
-            if start and (first is None or first[0] != start or first[1].is_corrupt):
+            if sooner_s is not None and (first is None or first[0] > start or first[1].is_corrupt):
                 continue
             expected, shown = begin, first[1] if first else None
             for number, frame in takewhile(
                 lambda pair: pair[0] < end, chain([first] if first else [], frames)
             ):
                 if number >= begin:
-                    if number != expected and damage is None:
+                    if number != expected and on_damage is None:
                         break
                     for missing in range(expected, number):  # shown is what a player would, a frame twice
-                        damage.append(f"frame {missing} can't be decoded")  # type: ignore[union-attr]
+                        on_damage(f"frame {missing} can't be decoded")  # type: ignore[misc]
                         yield frame
                     yield frame
                     expected, shown = number + 1, frame
-            if expected != end and damage is None:
+            if expected != end and on_damage is None:
                 raise DataError(
                     f"frame {expected} of '{path}' can't be decoded; cut or re-encode the video, or leave"
                     " it out"
                 )
-            if shown is not None and damage is not None:
+            if shown is not None and on_damage is not None:
                 for missing in range(expected, end):
-                    damage.append(f"frame {missing} can't be decoded")
+                    on_damage(f"frame {missing} can't be decoded")
                     yield shown
             return
 

@@ -5,7 +5,7 @@ a frame; where they aren't, or have no times, the whole file is decoded once.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -22,6 +22,8 @@ from av.video.stream import VideoStream
 from fedvsr_core.data.containers import Shown, open_video, shown
 from fedvsr_core.errors import DataError
 
+OnDamage = Callable[[str], object]
+"""Is told what of a file can't be decoded, in words."""
 _TRIED = 12
 """Frames decoded at the start to see that each packet is one."""
 _SLACK_S = 0.25
@@ -60,6 +62,11 @@ class FrameIndex:
         steps = np.sort(np.diff(self.times)) * float(self.tick) * 1000
         return len(steps) > 1 and bool(steps[-1] - steps[0] > max(2.0, 0.1 * steps[len(steps) // 2]))
 
+    def start_before(self, number: int) -> int:
+        """The last frame up to one at which decoding can begin; 0 if there is none."""
+        place = int(np.searchsorted(self.starts, number, side="right")) - 1
+        return int(self.starts[place]) if place >= 0 else 0
+
     def seconds(self) -> npt.NDArray[np.float64]:
         """When each frame is shown, the first at 0."""
         return np.asarray((self.times - self.times[0]) * float(self.tick))
@@ -78,10 +85,10 @@ def index_of(path: Path) -> FrameIndex:
 
 
 def decoded(
-    container: InputContainer, stream: VideoStream, damage: list[str] | None = None
+    container: InputContainer, stream: VideoStream, on_damage: OnDamage | None = None
 ) -> Iterable[VideoFrame]:
-    """Decode on from where the file stands, past what is damaged, which is listed."""
-    damage = [] if damage is None else damage
+    """Decode on from where the file stands, past what is damaged, which is said if someone listens."""
+    say = on_damage or (lambda words: None)
     packets = container.demux(stream)
     packet: Packet[VideoStream] | None
     while True:
@@ -90,14 +97,14 @@ def decoded(
         except StopIteration:
             return
         except (av.FFmpegError, OSError) as error:
-            damage.append(f"reading ends with '{error.strerror}'")
+            say(f"reading ends with '{error.strerror}'")
             packet, packets = None, iter(())
         try:  # without a packet, what the decoder still holds
             yield from stream.codec_context.decode(packet if packet and packet.size else None)
         except av.EOFError:
             return
         except av.FFmpegError:
-            damage.append("a packet can't be decoded")
+            say("a packet can't be decoded")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -115,7 +122,7 @@ def _index_of(path: Path, _changed: int, _size: int) -> FrameIndex:
         head = list(islice(decoded(container, stream), _TRIED))
         if not head:
             raise DataError(f"no frame of '{path}' can be decoded; re-encode it or leave it out")
-        look = shown(container, stream, head[0])
+        look = shown(container, stream, head)
     sound = sound and [frame.pts for frame in head] == times[:_TRIED].tolist()
     if sound and starts:
         with open_video(path) as (container, stream):
@@ -177,7 +184,7 @@ def _decode_all(
 ) -> tuple[npt.NDArray[np.int64], list[int], list[str]]:
     damage: list[str] = []
     with open_video(path) as (container, stream):
-        facts = [(frame.pts, frame.key_frame) for frame in decoded(container, stream, damage)]
+        facts = [(frame.pts, frame.key_frame) for frame in decoded(container, stream, damage.append)]
     times = [time for time, _ in facts if time is not None]
     if len(times) < len(facts):
         step = 1 / ((rate or Fraction(25)) * tick)

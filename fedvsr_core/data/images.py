@@ -1,7 +1,7 @@
 """Folders of images as frames."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -82,12 +82,24 @@ def visible_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
 
 
 def holds_frames(folder: Path) -> bool:
-    """Whether a folder is one of frames: it has images and no videos, beside which images are posters."""
-    return bool(visible_files(folder, IMAGE_SUFFIXES)) and not visible_files(folder, VIDEO_SUFFIXES)
+    """Whether a folder is one of frames: it has images and no videos, beside which images are posters.
+
+    A single image above other folders is a poster, too.
+    """
+    images = len(visible_files(folder, IMAGE_SUFFIXES))
+    if visible_files(folder, VIDEO_SUFFIXES):
+        return False
+    return images > 1 or (images == 1 and not any(_below(folder)))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the natural order of their names.
+    """The frames of a folder in the natural order of their names.
+
+    Images that aren't named as more than half of them are, posters and the like, are none.
 
     Raises:
         DataError: If there are none, or videos lie beside them, or two of them are the same frame.
@@ -103,13 +115,14 @@ def image_files(folder: Path) -> list[Path]:
             f"expected a folder of frames, but '{folder}' holds the video '{videos[0].name}' too; name the"
             " video, or move the images to a folder of their own"
         )
-    for before, after in pairwise(images):
+    frames, _ = _parted(images)
+    for before, after in pairwise(frames):
         if natural_key(before.stem) == natural_key(after.stem):
             raise DataError(
                 f"'{before.name}' and '{after.name}' in '{folder}' are the same frame twice; remove one of"
                 " each such pair"
             )
-    return images
+    return frames
 
 
 def runs_of(names: Iterable[str]) -> list[tuple[int, int]]:
@@ -136,22 +149,40 @@ def gaps(names: list[str]) -> str | None:
     return f"numbering jumps {some(after)}" if after else None
 
 
-def folder_notes(files: Iterable[Path]) -> list[str]:
-    """What is odd about the images of a folder, in their natural order."""
-    names = [file.name for file in files]
-    return [note for note in (gaps(names), extra_images(names)) if note]
+def folder_notes(folder: Path) -> list[str]:
+    """What is odd about the images of a folder of frames."""
+    return [
+        note for note in (gaps([file.name for file in image_files(folder)]), extra_images(folder)) if note
+    ]
 
 
-def extra_images(names: list[str]) -> str | None:
-    """Files that aren't named as most of them are, in words; None: there are none."""
-    kinds: dict[str, list[str]] = {}
-    for name in names:
-        kinds.setdefault(re.sub(r"[0-9]+", "#", name.lower()), []).append(name)
-    usual = max(kinds, key=lambda kind: len(kinds[kind]))
-    others = [name for kind, files in kinds.items() if kind != usual for name in files]
-    if not others:
+def extra_images(folder: Path) -> str | None:
+    """Images that aren't named as most of them are, in words; None: there are none."""
+    frames, others = _parted(visible_files(folder, IMAGE_SUFFIXES))
+    if others:
+        names = some([file.name for file in others])
+        return f"{names} isn't named as the frames are ('{frames[0].name}'), and left out"
+    usual, *rest = _by_pattern(frames)
+    if not rest:
         return None
-    return f"{some(others)} isn't named as the other frames ('{kinds[usual][0]}'), but read as one of them"
+    names = some([file.name for files in rest for file in files])
+    return f"{names} isn't named as '{usual[0].name}', but read as a frame too"
+
+
+def _parted(images: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The images that are named as more than half of them are, and the others; if none are, all and none."""
+    usual, *rest = _by_pattern(images)
+    if 2 * len(usual) > len(images):
+        return usual, [file for files in rest for file in files]
+    return images, []
+
+
+def _by_pattern(images: list[Path]) -> list[list[Path]]:
+    """Images that are named alike but for their numbers, the largest group first."""
+    groups: dict[str, list[Path]] = {}
+    for file in images:
+        groups.setdefault(re.sub(r"[0-9]+", "#", file.stem.lower()), []).append(file)
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def image_size(file: Path) -> tuple[int, int]:

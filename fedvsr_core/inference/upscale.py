@@ -60,8 +60,11 @@ def upscale_frames(
             tiling = tiling.smaller(max(low.shape[1:3]))
             torch.cuda.empty_cache()
             _log.warning("memory ran out: going on with tiles of %d pixels", tiling.size)
-        for frame in high:
-            yield _rounded(frame, deep=deep)
+        # All before the first is given away: torch's threads wait by spinning, and would take the cores from
+        # whoever encodes each frame if they were called between two of them.
+        rounded = [_rounded(frame, deep=deep) for frame in high]
+        del high
+        yield from rounded
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from fedvsr_core.data.clips import Cut
 from fedvsr_core.data.degradation import Degradation
 from fedvsr_core.data.frame_index import index_of
 from fedvsr_core.data.frames import VideoFrames, pick_frames
-from fedvsr_core.data.images import ImageFrames, extra_images, image_files, image_size, runs_of
+from fedvsr_core.data.images import ImageFrames, folder_notes, image_files, image_size, runs_of
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 
@@ -68,8 +68,8 @@ def open_entry(
             f"clip '{entry.name}' has {len(files)} frames in '{entry.high}', but the published set has"
             f" {entry.frames}; extract it anew"
         )
-    if entry.files is None and (extra := extra_images([file.name for file in files])):
-        _log.warning("clip '%s': %s", entry.name, extra)
+    for note in folder_notes(entry.high) if entry.files is None else ():
+        _log.warning("clip '%s': %s", entry.name, note)
     height, width = entry.size or image_size(files[0])
     for file in files[:max_frames] if every else ():
         if (size := image_size(file)) != (height, width):

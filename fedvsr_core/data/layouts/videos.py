@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from fedvsr_core.components import Count
-from fedvsr_core.data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
+from fedvsr_core.data.images import VIDEO_SUFFIXES, holds_frames, natural_key, visible_files
 from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.errors import DataError
@@ -52,11 +52,7 @@ def find_videos(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"there is no folder of videos at '{folder}'")
     paths = []
-    for here, folders, files in os.walk(folder):
+    for here, folders, _ in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        suffixes = {name: Path(name).suffix.lower() for name in files if not name.startswith(".")}
-        videos = [Path(here, name) for name, suffix in suffixes.items() if suffix in VIDEO_SUFFIXES]
-        if not videos and IMAGE_SUFFIXES & set(suffixes.values()):  # images next to videos are posters
-            videos = [Path(here)]
-        paths += videos
+        paths += [Path(here)] if holds_frames(Path(here)) else visible_files(Path(here), VIDEO_SUFFIXES)
     return sorted(paths, key=lambda path: natural_key(str(path)))

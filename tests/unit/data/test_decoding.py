@@ -2,11 +2,13 @@
 
 import subprocess
 from fractions import Fraction
+from unittest import mock
 
 import av
 import numpy as np
 import pytest
 
+from fedvsr_core.data import decoding, frame_index
 from fedvsr_core.data.containers import HLG, PQ
 from fedvsr_core.data.decoding import decode
 from fedvsr_core.data.frame_index import index_of
@@ -141,6 +143,36 @@ def test_a_variable_rate_is_known(tmp_path):
     np.testing.assert_allclose(index.seconds(), [*np.arange(30) / 30, *np.arange(1, 2, 0.1)], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key-frames.mp4",
+        "open-groups.mkv",
+        "broadcast.ts",
+        "dvd.vob",
+        "web.webm",
+        "old.avi",
+        "older.wmv",
+        "flash.flv",
+    ],
+)
+def test_a_window_in_the_middle_decodes_little_before_it(tmp_path, name):
+    # A key frame each 12 frames, those to the window and in it, and as many where seeking lands too late.
+    path = made(tmp_path / name, KINDS[name], MOVING.replace("d=2", "d=12"))
+    index = index_of(path)
+    given = []
+
+    def counted(*arguments):
+        for frame in frame_index.decoded(*arguments):
+            given.append(frame)
+            yield frame
+
+    with mock.patch.object(decoding, "decoded", counted):
+        assert len(list(decode(path, 275, 280))) == 5
+    assert len(index.times) == 300
+    assert len(given) < 60
+
+
 @pytest.mark.parametrize(("name", "cut"), [("a.mp4", 0.6), ("a.mkv", 0.6), ("a.avi", 0.6)])
 def test_what_is_missing_at_the_end_is_said(tmp_path, name, cut):
     noisy = "testsrc2=s=96x64:r=25:d=4,noise=alls=40:allf=t"
@@ -148,7 +180,7 @@ def test_what_is_missing_at_the_end_is_said(tmp_path, name, cut):
     path = made(tmp_path / name, f"-pix_fmt yuv420p -c:v libx264 -g 12 {flags}", noisy)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
     damage = []
-    frames = list(decode(path, damage=damage))
+    frames = list(decode(path, on_damage=damage.append))
     assert 20 < len(frames) < 90
     assert index_of(path).lost or damage
 
@@ -162,7 +194,7 @@ def test_what_cannot_be_decoded_in_the_middle_is_a_frame_all_the_same(tmp_path):
     data[place : place + size] = bytes(size)
     path.write_bytes(data)
     damage = []
-    assert len(list(decode(path, damage=damage))) == 50
+    assert len(list(decode(path, on_damage=damage.append))) == 50
     assert "frame 20 can't be decoded" in damage
     with pytest.raises(DataError, match=r"frame 20 of '.*a\.mp4' can't be decoded; cut or re-encode"):
         list(decode(path, 18, 23))
@@ -235,6 +267,11 @@ def test_the_video_is_chosen_and_the_cover_is_not(tmp_path):
 def test_see_through_frames_are_said(tmp_path):
     path = made(tmp_path / "a.mkv", "-c:v ffv1 -pix_fmt bgra", "color=red@0.5:s=96x64:d=0.2,format=rgba")
     assert "is see-through in places: its alpha channel is left out" in index_of(path).shown.notes()
+
+
+def test_frames_that_become_see_through_are_said(tmp_path):
+    fading = "color=red:s=96x64:d=0.2,format=rgba,geq=r=200:g=0:b=0:a='if(N,0,255)'"
+    assert index_of(made(tmp_path / "a.mkv", "-c:v ffv1 -pix_fmt bgra", fading)).shown.alpha
 
 
 def test_a_playlist_that_is_called_a_video_fetches_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from itertools import islice
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fedvsr_core.data.degradation import bicubic_up
+from fedvsr_core.inference import upscale
 from fedvsr_core.inference.upscale import CONTEXT, upscale_frames
 from fedvsr_core.models.contract import SizeNeeds, VideoModel
 from fedvsr_core.models.recurrent import Recurrent
@@ -122,3 +124,11 @@ def test_frames_before_are_seen_and_not_given_back():
     model = Hungry(10**6)
     high = list(upscale_frames(model, iter(frames), device=torch.device("cpu"), chunk=2, before=3, deep=True))
     np.testing.assert_array_equal(high, frames[3:].repeat(2, axis=1).repeat(2, axis=2))
+
+
+def test_a_chunk_is_rounded_before_its_first_frame_is_given_away():
+    # Torch's threads would spin beside whoever encodes a frame if it were called between two of them.
+    with mock.patch.object(upscale, "_rounded", wraps=upscale._rounded) as rounded:
+        frames = upscale_frames(Repeat(), iter(noise(12)), device=CPU, chunk=5)
+        calls = [rounded.call_count for _ in frames]
+    assert calls == [5] * 5 + [10] * 5 + [12] * 2

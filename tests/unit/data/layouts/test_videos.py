@@ -1,8 +1,15 @@
 """Promises: all videos and frame folders under a folder, however deep, each by its path; defects by name."""
 
+import cv2
 import numpy as np
 import pytest
 
+from fedvsr.data.check import check_entry
+from fedvsr.evaluation.videos import videos_to_score
+from fedvsr_core.data.degradation import Bicubic
+from fedvsr_core.data.frames import read_frames
+from fedvsr_core.data.images import folder_notes, holds_frames
+from fedvsr_core.data.layouts.entry import Entry
 from fedvsr_core.data.layouts.videos import Videos
 from fedvsr_core.errors import DataError
 
@@ -67,10 +74,47 @@ def test_a_broken_video_is_left_out_by_name(folder, caplog):
     assert "broken.mp4" in caplog.text
 
 
-def test_a_clip_is_cut_where_frames_are_missing(tmp_path, noise, write_images):
+def poster(path, noise):
+    cv2.imwrite(str(path), noise[0, :8])
+
+
+def test_a_poster_is_no_frame_and_said_by_whoever_reads_the_folder(tmp_path, noise, write_images, caplog):
+    folder = write_images(tmp_path / "set" / "only", noise)
+    poster(folder / "cover.jpg", noise)
+    said = "cover.jpg isn't named as the frames are ('frame0.png'), and left out"
+    how = {"scale": 4, "low": None, "degradation": Bicubic(scale=4)}
+    readers = {
+        "training": lambda: videos(folder).train()[0].frames,
+        "evaluate a folder of frames": lambda: videos_to_score(str(folder), **how)[0].frames,
+        "evaluate a folder of folders": lambda: videos_to_score(str(folder.parent), **how)[0].frames,
+    }
+    assert {name: read() for name, read in readers.items()} == dict.fromkeys(readers, 7) | {"training": 5}
+    assert [record.getMessage() for record in caplog.records] == [f"clip 'only': {said}"] * 3
+    assert said in check_entry(Entry("only", folder), scale=4, quick=False).notes
+    np.testing.assert_array_equal(list(read_frames(folder)), noise)
+
+
+def test_a_poster_above_folders_is_no_clip(tmp_path, noise, write_images):
+    write_images(tmp_path / "all" / "a", noise)
+    poster(tmp_path / "all" / "poster.jpg", noise)
+    assert [shot.name for shot in videos(tmp_path / "all").train()] == ["a"]
+    assert not holds_frames(tmp_path / "all")
+
+
+def test_images_named_in_as_many_ways_are_all_frames_and_said(tmp_path, noise, write_images):
+    folder = write_images(tmp_path / "a", noise[:2])
+    for name in ("left.png", "right.png"):
+        cv2.imwrite(str(folder / name), noise[0])
+    assert len(list(read_frames(folder))) == 4
+    said = "left.png, right.png isn't named as 'frame0.png', but read as a frame too"
+    assert folder_notes(folder) == [said]
+
+
+def test_a_clip_is_cut_where_frames_are_missing(tmp_path, noise, write_images, caplog):
     folder = write_images(tmp_path / "only", noise)
     (folder / "frame3.png").unlink()
     shots = videos(folder, max_frames=None).train()
+    assert "clip 'only': numbering jumps after 'frame2.png'" in caplog.text
     assert [shot.name for shot in shots] == ["only[0:3]", "only[3:6]"]
     np.testing.assert_array_equal(shots[1].clip().high, noise[4:])
 

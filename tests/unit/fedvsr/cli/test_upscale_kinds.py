@@ -1,6 +1,7 @@
 """Promises: what lay beside the frames is in the output, and every kind of input is taken or named."""
 
 import json
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
 from typer.testing import CliRunner
 
 from fedvsr.cli.main import app
@@ -135,10 +137,106 @@ def test_everything_beside_the_frames_comes_along(tmp_path, film, upscale):
 
 def test_what_the_output_cannot_hold_is_said_in_one_line(tmp_path, film, upscale):
     result = upscale(film, tmp_path / "out.webm")
-    assert streams(tmp_path / "out.webm") == ["video"]
-    assert "note: .webm can't hold audio aac, audio aac, subtitle srt: left out" in result.said
-    upscale(film, tmp_path / "out.mp4")
-    assert streams(tmp_path / "out.mp4")[:3] == ["video", "audio", "audio"]
+    assert streams(tmp_path / "out.webm") == ["video", "subtitle"]
+    assert "note: .webm can't hold audio aac, audio aac: left out" in result.said
+
+
+def spoken(path):
+    """The text of the subtitles of a file, and when each is shown, as ffmpeg reads them."""
+    command = [find_ffmpeg(), "-v", "error", "-i", str(path), "-map", "0:s:0", "-f", "srt", "-"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n\n")[:-1]
+
+
+@pytest.mark.parametrize("form", ["srt", "ass", "webvtt", "mov_text"])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm"])
+def test_text_subtitles_are_written_in_the_form_that_the_output_holds(tmp_path, upscale, form, suffix):
+    (tmp_path / "s.srt").write_text(
+        "1\n00:00:00,040 --> 00:00:00,200\nhello\nyou\n\n2\n00:00:00,600 --> 00:00:00,900\n<i>ü 日本</i>\n"
+    )
+    path = tmp_path / ("in.mp4" if form == "mov_text" else "in.mkv")
+    ffmpeg("-i", made(tmp_path / "base.mp4"), "-i", tmp_path / "s.srt", "-c:v", "copy", "-c:s", form, path)
+    assert "left out" not in upscale(path, tmp_path / f"out.{suffix}").said
+    assert [line.split("\n")[1:] for line in spoken(tmp_path / f"out.{suffix}")] == [
+        line.split("\n")[1:] for line in spoken(path)
+    ]
+    assert len(spoken(path)) == 2
+
+
+def test_subtitles_that_are_pictures_are_said_to_be_left_out(tmp_path, upscale):
+    # PGS: a presentation of nothing (0x16) and its end (0x80), each after "PG", two times, type, size
+    about = struct.pack(">HHBHBBBB", 720, 576, 0x10, 0, 0x80, 0, 0, 0)
+    parts = [
+        (90000 * time // 4, kind, data) for time in (1, 2) for kind, data in ((0x16, about), (0x80, b""))
+    ]
+    packets = [struct.pack(">2sIIBH", b"PG", time, 0, kind, len(data)) + data for time, kind, data in parts]
+    (tmp_path / "s.sup").write_bytes(b"".join(packets))
+    both = ["-i", made(tmp_path / "base.mp4"), "-i", tmp_path / "s.sup", "-map", 0, "-map", 1]
+    ffmpeg(*both, "-c", "copy", tmp_path / "in.mkv")
+    result = upscale(tmp_path / "in.mkv", tmp_path / "out.mp4")
+    assert ".mp4 can't hold subtitle pgssub: left out" in result.said
+    assert "left out" not in upscale(tmp_path / "in.mkv", tmp_path / "out.mkv").said
+    assert streams(tmp_path / "out.mkv") == ["video", "subtitle"]
+
+
+@pytest.mark.parametrize("picture", ["png", "jpg"])
+@pytest.mark.parametrize(
+    ("before", "after"), [("mkv", "mp4"), ("mp4", "mkv"), ("mp4", "mp4"), ("mkv", "mkv")]
+)
+def test_covers_come_along(tmp_path, film, upscale, before, after, picture):
+    cover = tmp_path / f"cover.{picture}"
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=40x60", "-frames:v", 1, cover)
+    path = tmp_path / f"in.{before}"
+    if before == "mkv":
+        ffmpeg(
+            "-i",
+            film,
+            "-map",
+            0,
+            "-c",
+            "copy",
+            "-attach",
+            cover,
+            "-metadata:s:t",
+            f"mimetype=image/{'jpeg' if picture == 'jpg' else 'png'}",
+            path,
+        )
+    else:
+        ffmpeg(
+            "-i",
+            film,
+            "-i",
+            cover,
+            "-map",
+            "0:v",
+            "-map",
+            "0:a",
+            "-map",
+            1,
+            "-c",
+            "copy",
+            "-disposition:v:1",
+            "attached_pic",
+            path,
+        )
+    result = upscale(path, tmp_path / f"out.{after}")
+    assert "left out" not in result.said
+    with av.open(str(tmp_path / f"out.{after}")) as container:
+        assert len(container.streams.audio) == 2
+        covers = [
+            stream for stream in container.streams.video if stream.disposition & Disposition.attached_pic
+        ]
+        assert [bytes(next(container.demux(stream))) for stream in covers] == [cover.read_bytes()]
+    assert probe(tmp_path / f"out.{after}").frames == 25
+
+
+def test_a_cover_that_the_output_cannot_hold_is_said(tmp_path, upscale):
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=40x60", "-frames:v", 1, tmp_path / "c.png")
+    base, path = made(tmp_path / "base.mp4"), tmp_path / "in.mp4"
+    cover = ["-map", 1, "-c", "copy", "-disposition:v:1", "attached_pic"]
+    ffmpeg("-i", base, "-i", tmp_path / "c.png", "-map", 0, *cover, path)
+    for suffix in ("mov", "webm"):
+        assert f".{suffix} can't hold cover png" in upscale(path, tmp_path / f"out.{suffix}").said
+    assert "cover" not in upscale(path, tmp_path / "no.mov", "--no-chapters").said
 
 
 def test_what_is_not_wanted_stays_away(tmp_path, film, upscale):
@@ -238,7 +336,11 @@ def test_oddities_of_a_folder(tmp_path, upscale):
     assert "numbering jumps after '2.png'" in upscale(gap, tmp_path / "c.mp4", "--fps", 10).said
     assert probe(tmp_path / "c.mp4").fps == 10
     extra = frames_in(tmp_path / "extra", ["f1.png", "f2.png", "poster.png"])
-    assert "poster.png isn't named as the other frames ('f1.png')" in upscale(extra, tmp_path / "d.mp4").said
+    assert (
+        "poster.png isn't named as the frames are ('f1.png'), and left out"
+        in upscale(extra, tmp_path / "d.mp4").said
+    )
+    assert probe(tmp_path / "d.mp4").frames == 2
     mixed = frames_in(frames_in(tmp_path / "mixed", ["1.png"]), ["2.png"], (16, 28))
     assert "frame 1 of" in upscale(mixed, tmp_path / "e.mp4", expected=1).said
     assert (

@@ -267,6 +267,14 @@ def test_refuses_what_a_codec_is_not(tmp_path, name, encoding, message):
         check_free(output(tmp_path / name, encoding=encoding), overwrite=False)
 
 
+def test_refuses_frames_that_x265_would_break_memory_on(tmp_path):
+    with pytest.raises(
+        DataError, match="h265 can't encode frames of 48 columns, it needs 64; choose another"
+    ):
+        write(tmp_path / "a.mkv", encoding=Encoding("h265"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_never_replaces_what_is_no_result(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.png").touch()
