@@ -122,7 +122,7 @@ def site_command(
         raise ConfigurationError(f"'{path}' must name the files of the site's 'key' and 'ca'")
     public = site.key.with_suffix(".pub")
     make_node_key(site.key, public, site.site)
-    for made in (site.home, site.apps, site.memory_dir):
+    for made in (site.home, site.apps, site.memory_dir, site.audit_dir):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     site.unit.write_text(site_unit(site, user))
     typer.echo(f"site '{site.site}' in {folder}; look through {path}")

@@ -10,7 +10,8 @@ pytestmark = pytest.mark.slow
 SITE = "/srv/fedvsr"
 RUN = (
     "FLWR_HOME=/srv/fedvsr/home fedvsr run {} federation --run-config"
-    """ 'experiment="smoke" overrides="rounds=1 training.batch=2 cohort.nodes=2 cohort.wait_s=60"' """
+    """ 'experiment="smoke" overrides="rounds=1 training.steps=20 training.batch=2"""
+    """ cohort.nodes=2 cohort.wait_s=60"' """
 )
 APPS = f"{SITE}/home/apps"
 READ_ONLY = (  # as the unit mounts it
