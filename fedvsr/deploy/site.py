@@ -8,7 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from fedvsr.deploy.server import Port
 from fedvsr.deploy.toml_settings import TomlSettings, toml_line
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""The pattern of a site's name."""
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]

@@ -6,6 +6,7 @@ CONFIG = "config"
 METRICS = "metrics"
 ABOUT = "about"
 VARIATES = "control-variates"
+NONCE = "nonce"
 
 # Entries of the ConfigRecord that the server sends.
 SERVER_ROUND = "server-round"
