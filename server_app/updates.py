@@ -111,6 +111,8 @@ class UpdateReader:
         needs_loss: Whether replies without a loss, of sites that insist on privacy, are of no use.
         differences: Whether arrays may come as float16 differences from what was sent.
         lost: Clients whose upload is lost on purpose, to study how a strategy bears it.
+        private_norm: Largest norm of an update whose client says that it has added noise, where that is
+            beyond the bound for all.
     """
 
     def __init__(
@@ -123,10 +125,12 @@ class UpdateReader:
         needs_loss: bool = False,
         differences: bool = False,
         lost: Collection[str] = (),
+        private_norm: float = 0.0,
     ) -> None:
         self._sent, self._limits, self._histories = sent, limits, norms
         self._parts = None if parts is None else set(parts)
         self._needs_loss, self._differences, self._lost = needs_loss, differences, lost
+        self._private_norm = private_norm
         self._norms: dict[str, dict[str, float]] = {name: {} for name in norms}
         self._size = math.sqrt(
             math.fsum(float(np.square(array, dtype=np.float64).sum()) for array in sent.values())
@@ -160,10 +164,16 @@ class UpdateReader:
         for name, arrays in measured.items():
             self._norms[name][answer.client] = arrays.norm
         for name, arrays in measured.items():
-            if arrays.norm > (bound := self._histories[name].bound(self._size)):
+            bound = self._histories[name].bound(self._size)
+            if report.epsilon and name == keys.ARRAYS:
+                bound = max(bound, self._private_norm)
+            if arrays.norm > bound:
                 what = "update" if name == keys.ARRAYS else f"'{name[:50]}'"
+                noise = "; its site adds more noise than privacy.least_epsilon lets through"
                 raise RefusedError(
-                    "norm", f"its {what} has the norm {arrays.norm:.3g}, the bound is {bound:.3g}"
+                    "norm",
+                    f"its {what} has the norm {arrays.norm:.3g}, the bound is {bound:.3g}"
+                    f"{noise if report.epsilon else ''}",
                 )
         return ReportedUpdate(
             client=answer.client,

@@ -117,7 +117,7 @@ def sites(client_grid, tmp_path):
     [
         ("fedvsr", ""),
         ("scaffold", ""),
-        ("fedavg", "training.upload=float16 privacy.epsilon=1e6 screening.norm_factor=null"),
+        ("fedavg", "training.upload=float16 privacy.epsilon=1e6"),
     ],
     ids=["fedvsr", "scaffold", "private"],
 )
