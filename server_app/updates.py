@@ -12,7 +12,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.flower.differences import from_difference
 from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.training_report import TrainingReport
+from fedvsr_core.flower.training_report import LONGEST_S, TrainingReport
 from fedvsr_core.flower.views import view
 from fedvsr_core.settings import Screening
 from server_app.aggregation.bounds import LIMIT, measure
@@ -22,6 +22,7 @@ from server_app.norms import Norms
 
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
 _LONGEST_WORD = 200
+_MOST_STEPS, _MOST_MB, _MOST_PARTS = 10**9, 1e9, 100
 _EPSILONS, _LEAST_DELTA = (1e-9, 1e9), 1e-100
 """Beyond these a promise of privacy means nothing, and what follows from it can't be computed."""
 _LOSSES = (2.0**-30, 2.0**30)
@@ -212,10 +213,13 @@ class UpdateReader:
             raise RefusedError(
                 "report", f"its privacy makes no sense: epsilon {report.epsilon}, delta {report.delta}"
             )
-        if report.steps < 1 or not all(
-            0 <= value < math.inf for value in (report.seconds, report.peak_memory_mb)
-        ):
-            raise RefusedError("report", "its steps, seconds or memory make no sense")
+        numbers = (
+            (report.steps - 1, _MOST_STEPS),
+            (report.seconds, LONGEST_S),
+            (report.peak_memory_mb, _MOST_MB),
+        )
+        if not all(0 <= value <= most for value, most in numbers) or len(report.parts) > _MOST_PARTS:
+            raise RefusedError("report", "its steps, seconds, memory or parts of the loss make no sense")
         if max(map(len, (report.device, report.code, report.batches))) > _LONGEST_WORD:
             raise RefusedError("report", f"it has words of more than {_LONGEST_WORD} letters")
         metrics = records_of(answer.content, MetricRecord)

@@ -21,8 +21,8 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     only the first such line needs; ``left-out`` counts values that weren't finite, where there are any.
 ``evaluate-clients``: on the clients' own held-out clips: ``round``, ``seconds``, ``protocol``, the means over
     all of them, ``bicubic``, ``clips`` (how many), ``bytes-down``, ``clients`` (a list of ``client``,
-    ``clips``, ``frames``, ``seconds``, ``reply-seconds`` and its means by metric) and ``refused`` (as in
-    ``train``).
+    ``clips``, ``frames``, ``seconds``, ``reply-seconds``, its means by metric, and ``share`` where less than
+    all of its clips counts) and ``refused`` (as in ``train``).
 ``end``: ``seconds``, ``outcome`` (``completed``, or why the run stopped).
 """
 
