@@ -43,7 +43,7 @@ def noise_multiplier(epsilon: float, delta: float) -> float:
     """The least noise that gives one release (epsilon, delta), for any epsilon.
 
     The usual formula, ``sqrt(2 ln(1.25 / delta)) / epsilon``, is proven up to an epsilon of 1. It takes more
-    noise than is needed there, and less from an epsilon of 9 or so on.
+    noise than is needed there, and less from an epsilon of 8 or so on.
 
     Args:
         epsilon: > 0.
