@@ -18,8 +18,9 @@ _LARGEST = {"momentum": 0.99, "dampening": 0.99, "betas": 0.9999}
 """Of more momentum the first step is all that can be seen. All are at least 0."""
 _ARGUMENTS = {TARGET, "lr", "eps", "weight_decay", "nesterov", "amsgrad", "foreach", "fused", *_LARGEST}
 """Of optimisers: those whose effect is bounded here, and those without any."""
-_MOST_PULL = 0.1
-"""Of the way back to where the weights came from, or to zero, in one step; of 1, only the last step stays."""
+_MOST_PULL = 0.02
+"""Of the way back to where the weights came from, or to zero, in one step. The last fifty steps count then; of 1,
+only the last one would."""
 _USUAL_LR = 1e-3
 """Torch's, where an optimiser's settings name none."""
 

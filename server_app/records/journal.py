@@ -7,8 +7,8 @@ before its checkpoint, so a checkpoint never knows more than the journal.
 ``start``: ``time`` (UTC), ``seed``, ``device``, ``command``, ``strategy``, ``model``, ``data``,
     ``parameters`` (of the model), ``rounds`` (asked for), ``clients`` (their number), ``names`` (theirs),
     ``versions``, ``commit``, and the digests ``code`` (that trains), ``server-code``, ``settings`` (those
-    that clients get, as their own records have it) and ``initial-weights``; after a resume ``resumed-after``, a
-    round, instead of the last.
+    that clients get, as their own records have it) and ``initial-weights``; after a resume
+    ``resumed-after``, a round, instead of the last.
 ``train``: ``round``, ``seconds``, ``aggregation-seconds`` (without the wait for replies), ``bytes-down``,
     ``bytes-up``, ``server-memory-mb``, ``hellinger``, ``mixing``, ``kept-model`` (true if no update was
     used), ``clients`` (a list of ``client``, ``node``, ``loss``, ``parts``, ``examples``, ``steps``,
