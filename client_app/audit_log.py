@@ -1,7 +1,7 @@
 """A site's own record: a file of one JSON object a line, which is only ever appended to.
 
 A record is on the disk when `AuditLog.append` returns. A file that has grown to `LARGEST` bytes is set aside
-under the time of its last record; nothing is ever deleted.
+under the time at which that happens; nothing is ever deleted.
 """
 
 import fcntl

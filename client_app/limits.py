@@ -19,8 +19,7 @@ _LARGEST = {"momentum": 0.99, "dampening": 0.99, "betas": 0.9999}
 _ARGUMENTS = {TARGET, "lr", "eps", "weight_decay", "nesterov", "amsgrad", "foreach", "fused", *_LARGEST}
 """Of optimisers: those whose effect is bounded here, and those without any."""
 _MOST_PULL = 0.02
-"""Of the way back to where the weights came from, or to zero, in one step. The last fifty steps count then; of 1,
-only the last one would."""
+"""Of the way back, to the start or to zero, in a step: the last fifty steps count. Of 1, the last would."""
 _USUAL_LR = 1e-3
 """Torch's, where an optimiser's settings name none."""
 
