@@ -88,7 +88,7 @@ def evaluate_on_clients(
         "protocol": protocol.facts(),
         **_means(having, shares, "model", protocol.reported),
         "bicubic": _means(having, shares, "bicubic", protocol.reported),
-        "clips": sum(report.clips for report in having),
+        "clips": sum(math.ceil(report.clips * share) for report, share in zip(having, shares, strict=True)),
         "clients": rows,
         "refused": [refusal.row() for refusal in refused],
     }

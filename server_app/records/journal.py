@@ -21,7 +21,7 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which
     only the first such line needs; ``left-out`` counts values that weren't finite, where there are any.
 ``evaluate-clients``: on the clients' own held-out clips: ``round``, ``seconds``, ``protocol``, the means over
-    all of them, ``bicubic``, ``clips`` (how many), ``bytes-down``, ``clients`` (a list of ``client``,
+    all of them, ``bicubic``, ``clips`` (how many count), ``bytes-down``, ``clients`` (a list of ``client``,
     ``clips``, ``frames``, ``seconds``, ``reply-seconds``, its means by metric, and ``share`` where less than
     all of its clips counts) and ``refused`` (as in ``train``).
 ``end``: ``seconds``, ``outcome`` (``completed``, or why the run stopped).

@@ -138,6 +138,7 @@ def test_whoever_claims_very_many_clips_does_not_decide_the_mean(run, client_gri
     others = sum(row["psnr-y"] for row in honest["clients"][1:])
     assert line["psnr-y"] == pytest.approx((others + 3 * 99.0) / 6, rel=1e-9)
     assert [row.get("share", 1) for row in line["clients"]] == [3 / 2**39, 1, 1, 1]
+    assert line["clips"] == 6
     assert line["refused"] == []
 
 
