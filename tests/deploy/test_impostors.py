@@ -5,12 +5,14 @@ import json
 import pytest
 
 from server_app.records.journal import read_journal
+from tests.deploy.conftest import LEAST
 
 pytestmark = pytest.mark.slow
 SITE = "/srv/fedvsr"
 RUN = (
     "FLWR_HOME=/srv/fedvsr/home fedvsr run /srv/source federation --run-config"
-    """ 'experiment="smoke" overrides="rounds=1 training.steps=20 training.batch=2 cohort.wait_s={}{}"' """
+    f""" 'experiment="smoke" overrides="rounds=1 {LEAST}"""
+    """ cohort.wait_s={}{}"' """
 )
 
 
