@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from flwr.app import Context, Message, MessageType, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -61,8 +62,8 @@ class _Clients:
         self._count, self._spoil, self._device, self._folder = count, spoil, device, folder
         self._messages: list[Message] = []
 
-    def get_node_ids(self) -> list[int]:
-        return list(range(1, self._count + 1))
+    def get_nodes(self) -> list[NodeInfo]:
+        return [NodeInfo(node_id=number) for number in range(1, self._count + 1)]
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         pushed = list(messages)

@@ -7,6 +7,7 @@ import torch
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from client_app.audit import keep_audit
 from client_app.code_pin import require_pinned_code
 from client_app.compression import compress_upload
 from client_app.decline_on_error import decline_on_error
@@ -15,6 +16,7 @@ from client_app.local_data import client_name
 from client_app.local_dp import add_local_noise
 from client_app.received_model import received_model
 from client_app.several_devices import train_on_several, training_devices
+from client_app.site_limits import keep_limits
 from client_app.training_round import train_and_report
 from fedvsr_core import devices
 from fedvsr_core.flower import keys
@@ -23,7 +25,7 @@ from fedvsr_core.flower.evaluation_report import EvaluationReport
 from fedvsr_core.metrics.average import Mean
 from fedvsr_core.settings import ClientSettings
 
-app = ClientApp(mods=[decline_on_error, require_pinned_code])
+app = ClientApp(mods=[decline_on_error, keep_audit, require_pinned_code, keep_limits])
 
 
 @app.query()

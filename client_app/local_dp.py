@@ -4,14 +4,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flwr.app import Context, Message
-from flwr.clientapp.mod import LocalDpMod
+import numpy as np
+from flwr.app import ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 from pydantic import ValidationError
 
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import NamedArrays, record_from_arrays, to_arrays
+from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.training_report import TrainingReport
+from fedvsr_core.gaussian_mechanism import noise_multiplier
 from fedvsr_core.settings import ClientSettings, Privacy
 
 _KEYS = {"epsilon": keys.EPSILON, "delta": keys.DELTA, "clipping_norm": keys.CLIPPING_NORM}
@@ -20,8 +23,9 @@ _KEYS = {"epsilon": keys.EPSILON, "delta": keys.DELTA, "clipping_norm": keys.CLI
 def add_local_noise(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
     """Add noise to the trained weights, and remove the losses, if the site or the run asks for it.
 
-    A mod of Flower's, for training. The noise is that of `LocalDpMod`, for any two sets of videos: their
-    updates, clipped, lie at most twice the clipping norm apart.
+    A mod of Flower's, for training. The update is clipped, and gets Gaussian noise for any two sets of
+    videos: their updates, clipped, lie at most twice the clipping norm apart. Flower's own `LocalDpMod` takes
+    a formula for the noise that is proven up to an epsilon of 1 alone.
 
     Args:
         message: The global model and the settings.
@@ -37,17 +41,11 @@ def add_local_noise(message: Message, context: Context, call_next: ClientAppCall
     asked = stricter_privacy(settings.privacy, context.node_config)
     if asked.epsilon is None:
         return call_next(message, context)
-    if any(not array.shape for record in message.content.array_records.values() for array in record.values()):
-        raise ConfigurationError(
-            "Flower adds no noise to parameters that are single numbers; take another model"
-        )
-    norm = asked.clipping_norm
-    reply = LocalDpMod(norm, 2 * norm, asked.epsilon, asked.delta)(message, context, call_next)
-    if reply.has_error():
-        raise ConfigurationError(
-            "differential privacy is for the model alone, and this strategy exchanges more than that; take"
-            " strategy=fedavg"
-        )
+    start = _model_alone(message.content)
+    reply = call_next(message, context)
+    trained = _model_alone(reply.content)
+    deviation = 2 * asked.clipping_norm * noise_multiplier(asked.epsilon, asked.delta)
+    reply.content[keys.ARRAYS] = _with_noise(trained, start, asked.clipping_norm, deviation)
     report = TrainingReport.unpack(reply.content)
     kept = replace(
         report,
@@ -58,6 +56,35 @@ def add_local_noise(message: Message, context: Context, call_next: ClientAppCall
     )
     reply.content.update(kept.pack())
     return reply
+
+
+def _model_alone(content: RecordDict) -> NamedArrays:
+    records = records_of(content, ArrayRecord)
+    if set(records) != {keys.ARRAYS}:
+        raise ConfigurationError(
+            "differential privacy is for the model alone, and this strategy exchanges more than that; take"
+            " strategy=fedavg"
+        )
+    return to_arrays(records[keys.ARRAYS])
+
+
+def _with_noise(trained: NamedArrays, start: NamedArrays, norm: float, deviation: float) -> ArrayRecord:
+    """The start, the update shortened to a norm, and noise; no update if it isn't finite."""
+    update = {name: array.astype(np.float64) - start[name] for name, array in trained.items()}
+    length = math.sqrt(math.fsum(float(np.square(change).sum()) for change in update.values()))
+    factor = min(1.0, norm / length) if length else 1.0
+    generator = np.random.default_rng()  # seeded by the system: nobody else can draw the same
+    return record_from_arrays(
+        {
+            name: np.asarray(
+                start[name]
+                + (factor * change if math.isfinite(length) else 0)
+                + generator.normal(0, deviation, change.shape),
+                start[name].dtype,
+            )
+            for name, change in update.items()
+        }
+    )
 
 
 def stricter_privacy(run: Privacy, node_config: Mapping[str, object]) -> Privacy:

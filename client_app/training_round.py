@@ -7,6 +7,7 @@ from flwr.app import RecordDict
 
 from client_app.client_state import ClientState, state_folder
 from client_app.gpu_sharing import tell_what_fits
+from client_app.limits import Limits
 from client_app.local_data import NodeConfig, client_name, local_shots
 from client_app.memory_check import check_memory
 from client_app.memory_format import set_memory_format
@@ -19,10 +20,11 @@ from fedvsr_core.flower.arrays import completed, to_arrays, to_record
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.flower.travelling import travelling
+from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings
 from fedvsr_core.training.client_round import train_round
-from fedvsr_core.training.late_start import is_frozen
+from fedvsr_core.training.late_start import frozen_steps, is_frozen
 from fedvsr_core.training.objective import Start
 from fedvsr_core.training.ranks import ALONE, Ranks
 
@@ -67,6 +69,9 @@ def train_and_report(
         workers=int(str(node_config.get(keys.WORKERS, 1))),
         device=device,
     )
+    Limits.of(node_config).check_amount(
+        len(batches) - _steps_without(model, settings, server_round) % len(batches), settings.training.batch
+    )
     outcome, returned = train_round(
         model,
         build(settings.objective),
@@ -105,3 +110,9 @@ def train_and_report(
     trained = to_record(travelling(model, frozen=is_frozen(settings, server_round)))
     extra = {name: completed(arrays, start) for name, arrays in returned.items()}
     return RecordDict({keys.ARRAYS: trained, **extra, **report.pack()})
+
+
+def _steps_without(model: VideoModel, settings: ClientSettings, server_round: int) -> int:
+    """Steps that leave late parameters out, which the others of this round move; 0 if none or all do."""
+    frozen = is_frozen(settings, server_round) or not model.late_parameters()
+    return 0 if frozen else frozen_steps(settings, server_round)

@@ -36,5 +36,13 @@ class CodeError(FedVSRError, RuntimeError):
     """The code isn't what the operator of a site has reviewed."""
 
 
+class LimitError(FedVSRError, ValueError):
+    """A run asks a site for more than its operator allows."""
+
+
+class AuditError(FedVSRError, RuntimeError):
+    """A site can't record what it is asked and what it sends, and sends nothing."""
+
+
 class MissingToolError(FedVSRError, ImportError):
     """An optional package, program or file of weights is missing; the message has the line to install it."""

@@ -85,17 +85,20 @@ class Flow(Weights):
 
 
 class Privacy(_Section):
-    """Differential privacy of what each client sends, by Flower's local mechanism; docs/privacy.md.
+    """Differential privacy of what each client sends, by noise of its own; docs/privacy.md.
 
     Attributes:
         epsilon: Of one round; None for no privacy. A site's own configuration can ask for less.
         delta: Of one round.
         clipping_norm: Largest norm of an update; longer ones are shortened to it.
+        least_epsilon: A site that says so may add the noise of this epsilon, beyond screening's bound on
+            norms; None: that of ``epsilon``.
     """
 
     epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     delta: float = Field(default=1e-5, gt=0, lt=1)
     clipping_norm: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    least_epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class Cohort(_Section):

@@ -164,6 +164,7 @@ def _start(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **{name: facts[name] for name in known},
         "server-code": digest_of([Path(__file__).parent]),
+        "settings": sha256(settings.for_clients().model_dump_json().encode()).hexdigest()[:16],
         "clients": len(clients),
         "names": clients,
         **({"initial-weights": weights[:16]} if done is None else {"resumed-after": done}),

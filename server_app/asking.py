@@ -1,6 +1,7 @@
 """One way to ask nodes: for each that is asked, an answer or a refusal, whatever was asked."""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -132,6 +133,8 @@ class Asking(Generic[Read]):
         self.bytes_down = self.bytes_up = 0
         self.dead_worker: str | None = None
         for node, content in sorted(contents.items()):
+            # Flower takes a reply from whoever knows the id of the message, which is its digest.
+            content[keys.NONCE] = ConfigRecord({keys.NONCE: secrets.token_hex(16)})
             message = Message(content, dst_node_id=node, message_type=kind, ttl=lifetime_s + SLACK_S)
             accepted = [message_id for message_id in grid.push_messages([message]) if message_id]
             if accepted:

@@ -2,16 +2,18 @@
 
 import logging
 import math
+import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from flwr.app import MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from fedvsr_core.flower.evaluation_report import WHOSE, EvaluationReport
-from fedvsr_core.metrics.average import plain, summed
+from fedvsr_core.metrics.average import Mean, plain, summed
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.metrics.protocol import Protocol
 from server_app.asking import Answer, Asking, Refusal, RefusedError, log_all, message_bytes
@@ -20,8 +22,9 @@ from server_app.records.markdown import signed
 
 _log = logging.getLogger(__name__)
 
-_LARGEST = 1e6
-"""Beyond this no metric goes; a mean that does is not believed."""
+_ROUNDING = 1e-6
+_MOST_SHARE = 3
+"""A client's clips (or frames) count for at most so many times the median client's."""
 
 
 def evaluate_on_clients(
@@ -36,8 +39,9 @@ def evaluate_on_clients(
     """Have every client score the model, and add up their sums.
 
     The mean is over the clips of all clients, as if they lay in one place: each clip counts the same,
-    whoever has it (each frame, if the protocol averages over frames). Clients without held-out clips are
-    asked, and don't count. An answer that can't be used is left out and named.
+    whoever has it (each frame, if the protocol averages over frames), up to `_MOST_SHARE` times as many as
+    the median client has: what a client says of its number doesn't decide alone. Clients without held-out
+    clips are asked, and don't count. An answer that can't be used is left out and named.
 
     Args:
         grid: The federation.
@@ -73,14 +77,18 @@ def evaluate_on_clients(
     reports.sort(key=lambda answered: answered[0].client)
     having = [report for report, _ in reports if report.clips]
     rows = [_row(report, seconds) for report, seconds in reports if report.clips]
+    most = _MOST_SHARE * statistics.median_low(map(_size(protocol), having)) if having else 0
+    shares = [min(1.0, most / _size(protocol)(report)) for report in having]
+    for row, share in zip(rows, shares, strict=True):
+        row |= {"share": share} if share < 1 else {}
     deadline.learn(rows)
     line = {
         "seconds": time.monotonic() - began,
         "bytes-down": asking.bytes_down,
         "protocol": protocol.facts(),
-        **_means(having, "model", protocol.reported),
-        "bicubic": _means(having, "bicubic", protocol.reported),
-        "clips": sum(report.clips for report in having),
+        **_means(having, shares, "model", protocol.reported),
+        "bicubic": _means(having, shares, "bicubic", protocol.reported),
+        "clips": sum(math.ceil(report.clips * share) for report, share in zip(having, shares, strict=True)),
         "clients": rows,
         "refused": [refusal.row() for refusal in refused],
     }
@@ -93,20 +101,46 @@ def _read(answer: Answer, *, protocol: Protocol) -> tuple[EvaluationReport, floa
         report = EvaluationReport.unpack(answer.content, protocol.reported)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError("report", f"its report can't be read: {error}") from error
-    scored = report.clips if protocol.averaging == "clips" else report.frames
+    scored = _size(protocol)(report)
     for whose, sums in report.sums.items():
         for metric, mean in sums.items():
             if mean.count + mean.left_out > scored:
                 raise RefusedError(
                     "report", f"its {metric} of {whose} counts more {protocol.averaging} than its {scored}"
                 )
-            if mean.count and abs(mean.value) > _LARGEST:
-                raise RefusedError("report", f"its {metric} of {whose} is {mean.value:.3g}")
+            low, high = METRICS[metric].range
+            if mean.count and not low - _ROUNDING <= mean.value <= high + _ROUNDING:
+                raise RefusedError(
+                    "report",
+                    f"its {metric} of {whose} is {mean.value:.3g}, and must be from {low:g} to {high:g}",
+                )
     return report, answer.seconds
 
 
-def _means(reports: Sequence[EvaluationReport], whose: str, metrics: Sequence[str]) -> dict[str, Any]:
-    return plain({metric: summed(report.sums[whose][metric] for report in reports) for metric in metrics})
+def _size(protocol: Protocol) -> Callable[[EvaluationReport], int]:
+    """What a client counts by."""
+    return attrgetter("clips" if protocol.averaging == "clips" else "frames")
+
+
+def _means(
+    reports: Sequence[EvaluationReport], shares: Sequence[float], whose: str, metrics: Sequence[str]
+) -> dict[str, Any]:
+    means = {
+        metric: summed(
+            _part(report.sums[whose][metric], share) for report, share in zip(reports, shares, strict=True)
+        )
+        for metric in metrics
+    }
+    return plain(means)
+
+
+def _part(mean: Mean, share: float) -> Mean:
+    """The same mean, of fewer values."""
+    if share == 1:
+        return mean
+    count = math.ceil(mean.count * share)
+    total = mean.value * count if count else 0.0
+    return Mean(total, count, math.ceil(mean.left_out * share), math.ceil(mean.infinite * share))
 
 
 def _row(report: EvaluationReport, replied_s: float) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from flwr.app import ConfigRecord, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
+from flwr.superlink.grid import InMemoryGrid
 
 from fedvsr_core.errors import FederationError
 from fedvsr_core.flower import keys
@@ -43,7 +44,7 @@ class Member:
         node: Its id, which is new in every run.
         device: Where it trains.
         code: Digest of the code it runs.
-        of: Number of clients of the simulation it belongs to, or None.
+        of: Number of clients of the simulation it belongs to; None outside of Flower's simulation engine.
     """
 
     client: str
@@ -68,6 +69,10 @@ class Members:
     Nodes are asked who they are, until they have said so: a simulation gives them new ids in every run, and
     what depends on a seed must depend on names.
 
+    Where the SuperLink knows nodes by their keys, the operator has registered each key under a name (``fedvsr
+    deploy register``). Then a node is who its key says: one that gives itself another name stays out, and so
+    does one whose key has none. What a node says of a simulation counts in Flower's simulation engine alone.
+
     Args:
         grid: The federation.
         settings: How many to wait for, and how long.
@@ -76,6 +81,8 @@ class Members:
 
     def __init__(self, grid: Grid, settings: Cohort, earlier: Iterable[str] = ()) -> None:
         self._grid = grid
+        self._simulation = isinstance(grid, InMemoryGrid)
+        self._keys_have_names = False
         self._settings = settings
         self._asked: dict[int, _Query] = {}
         self._known: dict[int, Member] = {}
@@ -112,7 +119,8 @@ class Members:
     def _wait(self, enough: Callable[[Sequence[Member]], int], *, strict: bool) -> dict[str, Member]:
         end, told = time.monotonic() + self._settings.wait_s, -1
         while True:
-            nodes = set(self._grid.get_node_ids())
+            registered = {node.node_id: node.name for node in self._grid.get_nodes()}
+            nodes = set(registered)
             self._asked = {node: query for node, query in self._asked.items() if node in nodes}
             for node in sorted(nodes - self._known.keys()):
                 self._ask(node)
@@ -123,7 +131,7 @@ class Members:
                     f"client '{outdated[0].client}': {outdated[0].reason}; its engine was started from"
                     " another checkout: stop the local SuperLink with 'fedvsr stop', and run again"
                 )
-            all_here = [member for node, member in self._known.items() if node in nodes]
+            all_here = self._themselves(registered)
             clash = _clash(all_here) if simulated else ""
             by_name = self._by_name(all_here)
             here, names = list(by_name.values()), by_name.keys()
@@ -144,6 +152,23 @@ class Members:
                 told = len(here)
                 _log.info("waiting for nodes: %d of %d are here%s", told, enough(here), missing)
             time.sleep(POLL_S)
+
+    def _themselves(self, registered: Mapping[int, str]) -> list[Member]:
+        """The members that are online under the names of their keys, once a key was seen to have one."""
+        self._keys_have_names |= any(registered.values())
+        themselves = []
+        for node, member in self._known.items():
+            name = registered.get(node)
+            if name is None:
+                continue
+            if name == member.client or not self._keys_have_names:
+                themselves.append(member)
+                continue
+            says = f"it says that it is '{member.client}', but its key is registered "
+            says += f"as '{name}'" if name else "under no name"
+            reason = f"{says}; let its site.toml and 'fedvsr deploy register' give one name"
+            self._note(Refusal(name or "unknown", node, "identity", reason))
+        return themselves
 
     def _by_name(self, here: Iterable[Member]) -> dict[str, Member]:
         """The members by name, in its order; of those with one name the first that introduced itself."""
@@ -190,6 +215,8 @@ class Members:
         if isinstance(answer, Refusal):
             self._note(answer)
             return
+        if not self._simulation:
+            answer = replace(answer, of=None)
         try:
             check_code(answer.code)
         except RefusedError as error:

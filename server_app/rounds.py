@@ -19,6 +19,7 @@ from fedvsr_core.training.late_start import is_frozen
 from server_app.asking import Asking, log_all
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
+from server_app.private_norm import private_norm
 from server_app.records.history import starts
 from server_app.records.journal import Journal, read_journal
 from server_app.records.markdown import signed
@@ -176,8 +177,9 @@ class Rounds:
 
     def _reader(self, server_round: int, sent: ArrayRecord, clients: Iterable[str]) -> UpdateReader:
         settings = self._settings
+        arrays = floating(sent)
         return UpdateReader(
-            floating(sent),
+            arrays,
             limits=settings.screening,
             norms=self._state.norms,
             parts=settings.loss.get("parts"),
@@ -186,6 +188,7 @@ class Rounds:
             lost=lost_uploads(
                 clients, settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
             ),
+            private_norm=private_norm(settings.privacy, arrays),
         )
 
     def _stop_if_idle(self, server_round: int, log: RoundLog, *, learned: bool) -> None:

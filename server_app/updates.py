@@ -12,7 +12,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.flower.differences import from_difference
 from fedvsr_core.flower.records import records_of
-from fedvsr_core.flower.training_report import TrainingReport
+from fedvsr_core.flower.training_report import LONGEST_S, TrainingReport
 from fedvsr_core.flower.views import view
 from fedvsr_core.settings import Screening
 from server_app.aggregation.bounds import LIMIT, measure
@@ -22,6 +22,7 @@ from server_app.norms import Norms
 
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
 _LONGEST_WORD = 200
+_MOST_STEPS, _MOST_MB, _MOST_PARTS = 10**9, 1e9, 100
 _EPSILONS, _LEAST_DELTA = (1e-9, 1e9), 1e-100
 """Beyond these a promise of privacy means nothing, and what follows from it can't be computed."""
 _LOSSES = (2.0**-30, 2.0**30)
@@ -111,6 +112,8 @@ class UpdateReader:
         needs_loss: Whether replies without a loss, of sites that insist on privacy, are of no use.
         differences: Whether arrays may come as float16 differences from what was sent.
         lost: Clients whose upload is lost on purpose, to study how a strategy bears it.
+        private_norm: Largest norm of an update whose client says that it has added noise, where that is
+            beyond the bound for all.
     """
 
     def __init__(
@@ -123,10 +126,12 @@ class UpdateReader:
         needs_loss: bool = False,
         differences: bool = False,
         lost: Collection[str] = (),
+        private_norm: float = 0.0,
     ) -> None:
         self._sent, self._limits, self._histories = sent, limits, norms
         self._parts = None if parts is None else set(parts)
         self._needs_loss, self._differences, self._lost = needs_loss, differences, lost
+        self._private_norm = private_norm
         self._norms: dict[str, dict[str, float]] = {name: {} for name in norms}
         self._size = math.sqrt(
             math.fsum(float(np.square(array, dtype=np.float64).sum()) for array in sent.values())
@@ -160,10 +165,16 @@ class UpdateReader:
         for name, arrays in measured.items():
             self._norms[name][answer.client] = arrays.norm
         for name, arrays in measured.items():
-            if arrays.norm > (bound := self._histories[name].bound(self._size)):
+            bound = self._histories[name].bound(self._size)
+            if report.epsilon and name == keys.ARRAYS:
+                bound = max(bound, self._private_norm)
+            if arrays.norm > bound:
                 what = "update" if name == keys.ARRAYS else f"'{name[:50]}'"
+                noise = "; its site adds more noise than privacy.least_epsilon lets through"
                 raise RefusedError(
-                    "norm", f"its {what} has the norm {arrays.norm:.3g}, the bound is {bound:.3g}"
+                    "norm",
+                    f"its {what} has the norm {arrays.norm:.3g}, the bound is {bound:.3g}"
+                    f"{noise if report.epsilon else ''}",
                 )
         return ReportedUpdate(
             client=answer.client,
@@ -202,10 +213,13 @@ class UpdateReader:
             raise RefusedError(
                 "report", f"its privacy makes no sense: epsilon {report.epsilon}, delta {report.delta}"
             )
-        if report.steps < 1 or not all(
-            0 <= value < math.inf for value in (report.seconds, report.peak_memory_mb)
-        ):
-            raise RefusedError("report", "its steps, seconds or memory make no sense")
+        numbers = (
+            (report.steps - 1, _MOST_STEPS),
+            (report.seconds, LONGEST_S),
+            (report.peak_memory_mb, _MOST_MB),
+        )
+        if not all(0 <= value <= most for value, most in numbers) or len(report.parts) > _MOST_PARTS:
+            raise RefusedError("report", "its steps, seconds, memory or parts of the loss make no sense")
         if max(map(len, (report.device, report.code, report.batches))) > _LONGEST_WORD:
             raise RefusedError("report", f"it has words of more than {_LONGEST_WORD} letters")
         metrics = records_of(answer.content, MetricRecord)

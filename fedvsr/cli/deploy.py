@@ -1,5 +1,6 @@
 """``fedvsr deploy``: make and start what a federation of separate machines needs."""
 
+import re
 import secrets
 import shlex
 import shutil
@@ -23,7 +24,7 @@ from fedvsr.deploy.node_keys import make_node_key
 from fedvsr.deploy.proxy import nginx_configuration
 from fedvsr.deploy.secret_files import write_once
 from fedvsr.deploy.server import CONNECTION, Server, server_text
-from fedvsr.deploy.site import Site, site_text
+from fedvsr.deploy.site import NAME, Site, site_text
 from fedvsr.deploy.units import server_units, site_unit
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.flower.code import digest_of_app
@@ -122,7 +123,7 @@ def site_command(
         raise ConfigurationError(f"'{path}' must name the files of the site's 'key' and 'ca'")
     public = site.key.with_suffix(".pub")
     make_node_key(site.key, public, site.site)
-    for made in (site.home, site.apps, site.memory_dir):
+    for made in (site.home, site.apps, site.memory_dir, site.audit_dir):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     site.unit.write_text(site_unit(site, user))
     typer.echo(f"site '{site.site}' in {folder}; look through {path}")
@@ -135,11 +136,17 @@ def site_command(
 def register_command(
     folder: Folder,
     public_key: Annotated[Path, typer.Argument(help="The public key that a site sent, such as north.pub.")],
+    name: Annotated[
+        str, typer.Option(help="The site's name, the only one that this key can use; default: the file's.")
+    ] = "",
 ) -> None:
-    """Let a site in: register its public key with the running SuperLink."""
+    """Let a site in: register its public key, under its name, with the running SuperLink."""
     server = Server.of(folder)
-    typer.echo(f"{public_key}: {key_fingerprint(public_key)}")
-    words = ("supernode", "register", str(public_key.resolve()), CONNECTION, "--name", public_key.stem)
+    name = name or public_key.stem
+    if not re.fullmatch(NAME, name):
+        raise ConfigurationError(f"'{name}' must be a site's name, as in its site.toml; give it with --name")
+    typer.echo(f"{public_key}: '{name}', {key_fingerprint(public_key)}")
+    words = ("supernode", "register", str(public_key.resolve()), CONNECTION, "--name", name)
     if engine.flwr(*words, home=server.home):
         raise FederationError(
             f"'{public_key}' isn't registered; if the SuperLink is unavailable, start it; if the key is in"

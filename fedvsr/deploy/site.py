@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from fedvsr.deploy.server import Port
 from fedvsr.deploy.toml_settings import TomlSettings, toml_line
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""The pattern of a site's name."""
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")]
 
 
@@ -21,6 +24,11 @@ def _can_be_quoted(path: Path) -> Path:
     return path
 
 
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value  # TOML knows lists only
+
+
+ClassNames = Annotated[tuple[ClassName, ...], BeforeValidator(_frozen)]
 SitePath = Annotated[Path, AfterValidator(_can_be_quoted)]
 
 
@@ -41,6 +49,17 @@ class Site(TomlSettings):
         epsilon: Differential privacy of each round of training, or None; see docs/privacy.md.
         delta: The same; None for 1e-5.
         clipping_norm: Largest norm of an update that is sent with noise; None: as the run says.
+        audit_dir: Folder of the record of what is asked and sent.
+        least_steps: Steps of the optimiser that a round must have.
+        least_windows: Windows that they must see together.
+        least_patch: Low-resolution pixels that a crop's side must have.
+        most_lr: Largest step size, times the largest weight of a part of the loss.
+        most_eps: Largest ``eps`` of the optimiser and of losses.
+        optimisers: Those that a run may choose, by their classes in ``torch.optim``.
+        losses: The same, of ``fedvsr_core.losses``.
+        models: The same, of ``fedvsr_core.models``.
+        rounds_a_day: Rounds of training that are answered within 24 hours.
+        evaluate: Whether models are scored on ``held_out_dir``; None: if there is one.
         server: The server's name or address, and its port.
         ca: Copy of the federation's CA certificate; None only for a try-out without encryption.
         key: The site's private key; None only for a try-out without authentication.
@@ -61,6 +80,17 @@ class Site(TomlSettings):
     epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     delta: float | None = Field(default=None, gt=0, lt=1)
     clipping_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    audit_dir: SitePath = Path("audit")
+    least_steps: int = Field(default=20, ge=1)
+    least_windows: int = Field(default=40, ge=1)
+    least_patch: int = Field(default=16, ge=1)
+    most_lr: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    most_eps: float = Field(default=1e-6, gt=0, allow_inf_nan=False)
+    optimisers: ClassNames = ("Adam", "AdamW", "SGD")
+    losses: ClassNames = ("WeightedSum", "Charbonnier", "HighFrequencyLoss")
+    models: ClassNames = ("Recurrent", "BasicVSR", "BasicVSRPlusPlus", "IART", "VRT", "RVRT")
+    rounds_a_day: int = Field(default=200, ge=0)
+    evaluate: bool | None = None
     server: Address
     ca: SitePath | None = None
     key: SitePath | None = None
@@ -70,8 +100,17 @@ class Site(TomlSettings):
     @model_validator(mode="before")
     @classmethod
     def _start_from_the_folder(cls, plain: dict[str, Any]) -> dict[str, Any]:
-        paths = {"memory-dir": "memory", "home": "home", **plain}
-        for key in ("data-dir", "held-out-dir", "weights-dir", "memory-dir", "ca", "key", "home"):
+        paths = {"memory-dir": "memory", "audit-dir": "audit", "home": "home", **plain}
+        for key in (
+            "data-dir",
+            "held-out-dir",
+            "weights-dir",
+            "memory-dir",
+            "audit-dir",
+            "ca",
+            "key",
+            "home",
+        ):
             if isinstance(paths.get(key), str) and paths[key]:
                 paths[key] = str(Path(plain["folder"]) / Path(paths[key]).expanduser())
         return paths
@@ -122,6 +161,17 @@ class Site(TomlSettings):
             "epsilon": self.epsilon,
             "delta": self.delta,
             "clipping-norm": self.clipping_norm,
+            "audit-dir": self.audit_dir,
+            "least-steps": self.least_steps,
+            "least-windows": self.least_windows,
+            "least-patch": self.least_patch,
+            "most-lr": self.most_lr,
+            "most-eps": self.most_eps,
+            "optimisers": " ".join(self.optimisers),
+            "losses": " ".join(self.losses),
+            "models": " ".join(self.models),
+            "rounds-a-day": self.rounds_a_day,
+            "evaluate": bool(self.held_out_dir) if self.evaluate is None else self.evaluate,
         }
         return {
             key: value if isinstance(value, int | float) else str(value)
@@ -130,9 +180,28 @@ class Site(TomlSettings):
         }
 
 
+_LIMITS = {
+    "least-steps": "of the optimiser in a round",
+    "least-windows": "that the steps of a round see together",
+    "least-patch": "low-resolution pixels of a crop's side",
+    "most-lr": "step size, times the largest weight of a part of the loss",
+    "most-eps": "of the optimiser and of losses",
+    "optimisers": "of torch.optim",
+    "losses": "of fedvsr_core.losses",
+    "models": "of fedvsr_core.models",
+    "rounds-a-day": "of training; it scores as many",
+}
+"""The limits with their comments."""
+
+
 def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
     """``site.toml`` of a new site, with a comment on every key."""
     held = toml_line("held-out-dir", str(held_out or "/path/to/other/videos"), "scored on, never trained on")
+    fields = Site.model_fields
+
+    def default(key: str) -> Any:  # noqa: ANN401 (of any field)
+        return fields[key.replace("-", "_")].default
+
     lines = [
         "# What this site's SuperNode is, may read and may use. Relative paths start at this file's folder.",
         "# After a change: 'fedvsr deploy site' on this folder writes the unit anew; then restart it.",
@@ -151,6 +220,11 @@ def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
         "# epsilon = 1.0  # differential privacy of each round, whatever the run says: docs/privacy.md",
         "# delta = 1e-5  # the same",
         "# clipping-norm = 0.1  # largest norm of an update sent with noise; otherwise as the run says",
+        "",
+        "# What a run may ask. More is declined: a word to the server, a sentence here; docs/privacy.md",
+        *(toml_line(key, default(key), comment) for key, comment in _LIMITS.items()),
+        "# evaluate = false  # score models on held-out-dir; if this isn't given, where there is one",
+        toml_line("audit-dir", "audit", "the record of what was asked and sent; without it nothing is sent"),
         "",
         toml_line("server", server, "name or address and port of the proxy"),
         toml_line("ca", "ca.crt", "the federation's CA certificate"),

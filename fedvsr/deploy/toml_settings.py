@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,7 +75,7 @@ class TomlSettings(BaseModel):
         return settings
 
 
-def toml_line(key: str, value: str | int | list[str], comment: str) -> str:
+def toml_line(key: str, value: str | int | float | Sequence[str], comment: str) -> str:
     """A line of a TOML file; JSON's strings, numbers and lists of them are TOML's as well."""
     return f"{key} = {json.dumps(value, ensure_ascii=False)}  # {comment}"
 

@@ -88,7 +88,7 @@ def site_unit(site: Site, user: str) -> str:
         f"SuperNode of FedVSR, site {site.site}",
         user=user,
         start=("start", str(site.path)),
-        writable=[site.folder, *{site.home, site.memory_dir}],
+        writable=[site.folder, *{site.home, site.memory_dir, site.audit_dir}],
         readable=site.readable(),
         more=("IPAddressDeny=any", f"IPAddressAllow=localhost {' '.join(addresses)}"),
     )

@@ -42,6 +42,7 @@ def examine_site(site: Site) -> Iterator[Finding]:
     if site.weights_dir and not site.weights_dir.is_dir():
         yield problem(f"weights-dir '{site.weights_dir}' isn't a folder", "name one, or take the line out")
     yield check_writable_folder(site.memory_dir, "memory-dir")
+    yield check_writable_folder(site.audit_dir, "audit-dir")
     yield check_writable_folder(site.home, "home")
     yield check_process("flower-supernode", site.home)
     yield from check_bundles(site.apps, site.code)

@@ -10,11 +10,13 @@ import torch
 from flwr.app import ConfigRecord, RecordDict
 
 from fedvsr_core.errors import (
+    AuditError,
     CheckpointError,
     CodeError,
     ConfigurationError,
     DataError,
     FederationError,
+    LimitError,
 )
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
@@ -25,6 +27,9 @@ REASONS = {
     "memory": "it has too little memory for this model and this size of crops",
     "configuration": "its node configuration and the settings of the run don't go together",
     "code": "it runs the code that its operator has reviewed, and no other",
+    "limits": "its operator doesn't allow what the run asks for: so few steps or windows, such an optimiser,"
+    " loss or network, so many rounds a day, or scores",
+    "audit": "it can't record what it sends, and sends nothing without",
     "weights": "it lacks the files of weights that the run starts from, or has others; give all sites"
     " the same",
     "state": "it lacks what it kept in earlier rounds, or runs another version",
@@ -37,6 +42,8 @@ _KINDS = (
     (DataError, "data"),
     (ConfigurationError, "configuration"),
     (CodeError, "code"),
+    (LimitError, "limits"),
+    (AuditError, "audit"),
     (CheckpointError, "weights"),
     (FederationError, "state"),
 )

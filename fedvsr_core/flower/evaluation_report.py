@@ -8,6 +8,7 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
+from fedvsr_core.flower.training_report import LONGEST_S
 from fedvsr_core.metrics.average import Mean
 
 WHOSE = ("model", "bicubic")
@@ -58,7 +59,7 @@ class EvaluationReport:
         Raises:
             KeyError: If an entry is missing.
             TypeError: If one isn't a number.
-            ValueError: If one makes no sense.
+            ValueError: If one makes no sense, or there are others.
         """
         numbers = records_of(content, MetricRecord)[keys.METRICS]
         words = records_of(content, ConfigRecord)[keys.ABOUT]
@@ -75,7 +76,13 @@ class EvaluationReport:
                 raise ValueError(f"'{key}' must be a count, got {value}")
             return int(value)
 
-        clips = count(keys.NUM_CLIPS)
+        clips, frames, seconds = count(keys.NUM_CLIPS), count(keys.NUM_FRAMES), number(keys.SECONDS)
+        if frames < clips or not 0 <= seconds <= LONGEST_S:
+            raise ValueError(f"{clips} clips of {frames} frames in {seconds:g} s make no sense")
+        scored = WHOSE if clips else ()
+        asked = {_key(whose, metric, part) for whose in scored for metric in metrics for part in _PARTS}
+        if extra := set(numbers) - asked - {keys.NUM_CLIPS, keys.NUM_FRAMES, keys.SECONDS}:
+            raise ValueError(f"{len(extra)} numbers weren't asked for, such as {min(extra)!r:.50}")
         sums = {
             whose: {
                 metric: Mean(
@@ -84,14 +91,14 @@ class EvaluationReport:
                 )
                 for metric in metrics
             }
-            for whose in (WHOSE if clips else ())
+            for whose in scored
         }
         return cls(
             client=str(words[keys.CLIENT]),
             clips=clips,
-            frames=count(keys.NUM_FRAMES),
+            frames=frames,
             sums=sums,
-            seconds=number(keys.SECONDS),
+            seconds=seconds,
             code=str(words[keys.CODE]),
         )
 

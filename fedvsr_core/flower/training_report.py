@@ -8,6 +8,9 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
 
+LONGEST_S = 1e7
+"""Seconds that no round takes: 115 days."""
+
 
 @dataclass(frozen=True)
 class TrainingReport:

@@ -27,6 +27,7 @@ class Metric:
         label: What people call it.
         unit: Of its numbers; empty for those that have none.
         digits: Decimals to print.
+        range: What no value can be below or above; where there is no end, what none on video comes near.
         best: Which end is better: ``high``, ``low``, or ``truth`` where the ground truth's own value is.
         load: Makes it ready, and loads what it needs. Metrics with the same one are measured together, and
             are the values of its scores in the order of `METRICS`.
@@ -36,6 +37,7 @@ class Metric:
     label: str
     unit: str = ""
     digits: int
+    range: tuple[float, float]
     best: Literal["high", "low", "truth"]
     load: Callable[[Conditions], Measure]
     paired: bool = False
@@ -88,22 +90,58 @@ def _made_by_flow() -> str:
 
 
 METRICS = {
-    "psnr-y": Metric(label="PSNR-Y", unit="dB", digits=3, best="high", load=partial(_of_channel, psnr, "y")),
-    "ssim-y": Metric(label="SSIM-Y", digits=4, best="high", load=partial(_of_channel, ssim, "y")),
-    "psnr-rgb": Metric(
-        label="PSNR-RGB", unit="dB", digits=3, best="high", load=partial(_of_channel, psnr, "rgb")
+    "psnr-y": Metric(
+        label="PSNR-Y",
+        unit="dB",
+        digits=3,
+        range=(0, 100),
+        best="high",
+        load=partial(_of_channel, psnr, "y"),
     ),
-    "ssim-rgb": Metric(label="SSIM-RGB", digits=4, best="high", load=partial(_of_channel, ssim, "rgb")),
-    "lpips": Metric(label="LPIPS-alex", digits=4, best="low", load=_lpips),
-    "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, best="low", load=_lpips_vgg),
-    "vmaf": Metric(label="VMAF", digits=3, best="high", load=_vmaf),
-    "tof": Metric(label="tOF", unit="pixels", digits=4, best="low", load=_tof, paired=True),
-    "tlp": Metric(label="tLP", unit="x 100", digits=4, best="low", load=_tlp, paired=True),
+    "ssim-y": Metric(
+        label="SSIM-Y",
+        digits=4,
+        range=(-1, 1),
+        best="high",
+        load=partial(_of_channel, ssim, "y"),
+    ),
+    "psnr-rgb": Metric(
+        label="PSNR-RGB",
+        unit="dB",
+        digits=3,
+        range=(0, 100),
+        best="high",
+        load=partial(_of_channel, psnr, "rgb"),
+    ),
+    "ssim-rgb": Metric(
+        label="SSIM-RGB",
+        digits=4,
+        range=(-1, 1),
+        best="high",
+        load=partial(_of_channel, ssim, "rgb"),
+    ),
+    "lpips": Metric(label="LPIPS-alex", digits=4, range=(0, 10), best="low", load=_lpips),
+    "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, range=(0, 10), best="low", load=_lpips_vgg),
+    "vmaf": Metric(label="VMAF", digits=3, range=(0, 100), best="high", load=_vmaf),
+    "tof": Metric(label="tOF", unit="pixels", digits=4, range=(0, 1e4), best="low", load=_tof, paired=True),
+    "tlp": Metric(label="tLP", unit="x 100", digits=4, range=(0, 1e3), best="low", load=_tlp, paired=True),
     "warping": Metric(
-        label="warping error", unit="x 1000", digits=4, best="truth", load=_warping, paired=True
+        label="warping error",
+        unit="x 1000",
+        digits=4,
+        range=(0, 1e4),
+        best="truth",
+        load=_warping,
+        paired=True,
     ),
     "warping-truth": Metric(
-        label="warping error of the truth", unit="x 1000", digits=4, best="truth", load=_warping, paired=True
+        label="warping error of the truth",
+        unit="x 1000",
+        digits=4,
+        range=(0, 1e4),
+        best="truth",
+        load=_warping,
+        paired=True,
     ),
 }
 """By name."""

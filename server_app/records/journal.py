@@ -6,8 +6,9 @@ before its checkpoint, so a checkpoint never knows more than the journal.
 
 ``start``: ``time`` (UTC), ``seed``, ``device``, ``command``, ``strategy``, ``model``, ``data``,
     ``parameters`` (of the model), ``rounds`` (asked for), ``clients`` (their number), ``names`` (theirs),
-    ``versions``, ``commit``, and the digests ``code`` (that trains), ``server-code`` and ``initial-weights``;
-    after a resume ``resumed-after``, a round, instead of the last.
+    ``versions``, ``commit``, and the digests ``code`` (that trains), ``server-code``, ``settings`` (those
+    that clients get, as their own records have it) and ``initial-weights``; after a resume
+    ``resumed-after``, a round, instead of the last.
 ``train``: ``round``, ``seconds``, ``aggregation-seconds`` (without the wait for replies), ``bytes-down``,
     ``bytes-up``, ``server-memory-mb``, ``hellinger``, ``mixing``, ``kept-model`` (true if no update was
     used), ``clients`` (a list of ``client``, ``node``, ``loss``, ``parts``, ``examples``, ``steps``,
@@ -20,9 +21,9 @@ before its checkpoint, so a checkpoint never knows more than the journal.
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which
     only the first such line needs; ``left-out`` counts values that weren't finite, where there are any.
 ``evaluate-clients``: on the clients' own held-out clips: ``round``, ``seconds``, ``protocol``, the means over
-    all of them, ``bicubic``, ``clips`` (how many), ``bytes-down``, ``clients`` (a list of ``client``,
-    ``clips``, ``frames``, ``seconds``, ``reply-seconds`` and its means by metric) and ``refused`` (as in
-    ``train``).
+    all of them, ``bicubic``, ``clips`` (how many count), ``bytes-down``, ``clients`` (a list of ``client``,
+    ``clips``, ``frames``, ``seconds``, ``reply-seconds``, its means by metric, and ``share`` where less than
+    all of its clips counts) and ``refused`` (as in ``train``).
 ``end``: ``seconds``, ``outcome`` (``completed``, or why the run stopped).
 """
 

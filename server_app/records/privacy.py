@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from server_app.records.gaussian_mechanism import classical_noise_multiplier, composed_epsilon
+from fedvsr_core.gaussian_mechanism import composed_epsilon, noise_multiplier
 from server_app.records.history import natural, trainings
 from server_app.records.journal import Line
 from server_app.records.markdown import table
@@ -49,7 +49,7 @@ def _local(lines: Sequence[Line], repeated: int) -> list[str]:
     rows = []
     for client in sorted(promised, key=natural):
         (epsilon, delta), rounds = promised[client], asked[client] + repeated
-        total = composed_epsilon(classical_noise_multiplier(epsilon, delta), rounds, delta)
+        total = composed_epsilon(noise_multiplier(epsilon, delta), rounds, delta)
         rows.append((client, f"{epsilon:g}", rounds, _figure(total), f"{delta:g}"))
     header = ["Client", "epsilon of a round", "rounds", "epsilon of all", "delta of all"]
     return ["", *table(header, rows), "", _LOCAL] if rows else []

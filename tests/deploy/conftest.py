@@ -13,7 +13,9 @@ from tests.videos import write_video, write_videos
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("client_app", "conf", "fedvsr_core", "server_app")
 FRAMES = {"north": [12], "south": [8, 10]}  # of each video
-TINY = "rounds=2 training.batch=2 data.frames=8 data.height=16 data.width=16"
+LEAST = "model.width=8 model.blocks=1 training.steps=20 training.batch=2"
+"""As little as the limits of a new site allow."""
+TINY = f"rounds=2 {LEAST} data.frames=8 data.height=16 data.width=16"
 SAYS = {  # what tells that a process is ready
     "superlink": "Application startup complete",
     "superexec": "Starting Flower SuperExec",

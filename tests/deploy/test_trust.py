@@ -5,12 +5,14 @@ import json
 import pytest
 
 from server_app.checkpoints import LAST, load_round
+from tests.deploy.conftest import LEAST
 
 pytestmark = pytest.mark.slow
 SITE = "/srv/fedvsr"
 RUN = (
     "FLWR_HOME=/srv/fedvsr/home fedvsr run {} federation --run-config"
-    """ 'experiment="smoke" overrides="rounds=1 training.batch=2 cohort.nodes=2 cohort.wait_s=60"' """
+    f""" 'experiment="smoke" overrides="rounds=1 {LEAST}"""
+    """ cohort.nodes=2 cohort.wait_s=60"' """
 )
 APPS = f"{SITE}/home/apps"
 READ_ONLY = (  # as the unit mounts it

@@ -51,18 +51,18 @@ def learned(message, reply):
 
 
 def test_the_noise_is_that_of_two_updates_as_far_apart_as_can_be(message, context):
-    # sensitivity 2 * 0.5, so sigma = 1 * sqrt(2 ln(1.25e5)) / 2 = 2.42; a long update is shortened to 0.5
+    # sensitivity 2 * 0.5, so sigma = 1 * 1.99381 as in test_gaussian_mechanism; the update is cut to 0.5
     asked = message(record_from_arrays({"w": np.ones(40_000, np.float32)}))
     update = learned(
         asked, add_local_noise(asked, context(**{"epsilon": 2.0, "clipping-norm": 0.5}), trained(3.0))
     )
-    assert np.std(update) == pytest.approx(math.sqrt(2 * math.log(1.25e5)) / 2, rel=0.02)
+    assert np.std(update) == pytest.approx(1.99381, rel=0.02)
     assert abs(np.mean(update)) < 0.05  # 3 without clipping, 0.0025 with it; the noise of the mean is 0.012
 
 
 def test_without_noise_to_speak_of_an_update_is_clipped(message, context):
     asked = message(record_from_arrays({"a": np.zeros((3, 1), np.float32), "b": np.zeros(1, np.float32)}))
-    reply = add_local_noise(asked, context(**{"epsilon": 1e9, "clipping-norm": 0.5}), trained(3.0))
+    reply = add_local_noise(asked, context(**{"epsilon": 1e15, "clipping-norm": 0.5}), trained(3.0))
     np.testing.assert_allclose(learned(asked, reply), 0.25, atol=1e-6)  # norm 6 -> 0.5
 
 
@@ -89,17 +89,38 @@ def test_two_runs_never_share_their_noise(message, context):
     assert not np.allclose(first, second)
 
 
-def test_numbers_that_flower_would_leave_without_noise_are_refused(message, context):
-    asked = message(record_from_arrays({"w": np.zeros((), np.float32)}))
-    with pytest.raises(ConfigurationError, match="no noise to parameters that are single numbers"):
-        add_local_noise(asked, context(**SITE), trained(1.0))
+def test_single_numbers_get_noise_too_and_every_dtype_stays(message, context):
+    start = {"scale": np.ones((), np.float32), "w": np.ones((2, 3), np.float64)}
+    asked = message(record_from_arrays(start))
+    reply = to_arrays(add_local_noise(asked, context(**SITE), trained(0.0)).content[keys.ARRAYS])
+    assert {name: (array.shape, array.dtype) for name, array in reply.items()} == {
+        name: (array.shape, array.dtype) for name, array in start.items()
+    }
+    assert all((reply[name] != start[name]).all() for name in start)
+
+
+def test_an_update_that_is_not_finite_is_noise_alone(message, context):
+    asked = message(record_from_arrays({"w": np.ones(1000, np.float32)}))
+    update = learned(asked, add_local_noise(asked, context(**SITE), trained(math.nan)))
+    assert np.std(update) == pytest.approx(1.99, rel=0.1)
 
 
 def test_more_than_the_model_is_refused(message, context):
     asked = message(record_from_arrays({"w": np.zeros(4, np.float32)}))
     asked.content[keys.VARIATES] = ArrayRecord()
     with pytest.raises(ConfigurationError, match="for the model alone"):
-        add_local_noise(asked, context(**SITE), trained(1.0))
+        add_local_noise(asked, context(**SITE), pytest.fail)  # nothing is trained
+
+
+def test_a_reply_with_more_than_the_model_is_refused(message, context):
+    def train_more(message, context):
+        reply = trained(1.0)(message, context)
+        reply.content[keys.VARIATES] = ArrayRecord()
+        return reply
+
+    asked = message(record_from_arrays({"w": np.zeros(4, np.float32)}))
+    with pytest.raises(ConfigurationError, match="for the model alone"):
+        add_local_noise(asked, context(**SITE), train_more)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +172,7 @@ def test_differences_are_taken_of_weights_that_have_their_noise(real):
     reply.content[keys.ARRAYS] = record_from_arrays(
         {name: from_difference(array, before[name]) for name, array in to_arrays(sent).items()}
     )
-    assert np.std(learned(asked, reply)) == pytest.approx(2.42, rel=0.1)
+    assert np.std(learned(asked, reply)) == pytest.approx(1.99, rel=0.1)
 
 
 def test_a_site_without_sense_declines(real):

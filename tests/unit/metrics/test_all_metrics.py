@@ -65,6 +65,13 @@ def test_a_value_for_each_frame_or_pair(name, suite):
     assert all(np.isfinite(scores).all() for scores in values.values())
 
 
+def test_values_lie_in_the_declared_range(name, suite):
+    low, high = METRICS[name].range
+    for output in (TARGET, SLIGHTLY, BADLY, 255 - TARGET):
+        finite = [value for value in measure(suite, output)[name] if np.isfinite(value)]
+        assert all(low - 1e-6 <= value <= high + 1e-6 for value in finite)
+
+
 def test_the_better_end_is_the_declared_one(name, suite):
     perfect, slightly, badly = (
         Mean.of(measure(suite, output)[name]).value for output in (TARGET, SLIGHTLY, BADLY)

@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
+from flwr.superlink.grid import InMemoryGrid
 
 from client_app.app import app as client_app
 from fedvsr_core.errors import FedVSRError
@@ -22,6 +24,7 @@ class FakeGrid(Grid):
         nodes: Ids of the nodes, in the order in which the grid names them.
         answer: Called with a message, when its reply is asked for; returns the reply, or None for "not yet".
         refuses: Nodes whose messages aren't taken.
+        names: Under which the keys of nodes are registered.
         pushed: All messages so far.
         pulls: How often each message's reply was asked for.
     """
@@ -30,6 +33,7 @@ class FakeGrid(Grid):
         self.nodes = list(nodes)
         self.answer = answer
         self.refuses = set()
+        self.names = {}
         self.refused_id = None  # what the grid returns for those: nothing, or this
         self.pushed = []
         self.pulls = Counter()
@@ -37,6 +41,9 @@ class FakeGrid(Grid):
 
     def get_node_ids(self):
         return list(self.nodes)
+
+    def get_nodes(self):
+        return [NodeInfo(node_id=node, name=self.names.get(node, "")) for node in self.nodes]
 
     def push_messages(self, messages):
         ids = []
@@ -76,8 +83,12 @@ class FakeGrid(Grid):
         return Message(*args, **kwargs)
 
 
-class ClientGrid(FakeGrid):
-    """A grid whose nodes run the real ClientApp on their partitions of a simulated dataset.
+class SimulationGrid(FakeGrid, InMemoryGrid):
+    """A grid of Flower's simulation engine."""
+
+
+class ClientGrid(SimulationGrid):
+    """A grid of a simulation whose nodes run the real ClientApp on their partitions of a simulated dataset.
 
     Attributes:
         spoil: By partition, what is done to a reply to a training message; it returns the reply, or None.
@@ -115,6 +126,12 @@ def flower_home(tmp_path, monkeypatch):
 def fake_grid():
     """Makes a `FakeGrid`."""
     return FakeGrid
+
+
+@pytest.fixture
+def simulation_grid():
+    """Makes a `SimulationGrid`."""
+    return SimulationGrid
 
 
 @pytest.fixture

@@ -39,6 +39,16 @@ def test_all_answers_and_who_gave_them(fake_grid):
     assert asking.missing() == []
 
 
+def test_no_node_can_guess_what_another_was_sent(fake_grid):
+    """Flower takes a reply from whoever knows the message's id, its digest: so nobody else may guess it."""
+    grid = fake_grid()
+    ask(grid, 1, 2)
+    ask(grid, 1)
+    nonces = [message.content[keys.NONCE][keys.NONCE] for message in grid.pushed]
+    assert len(set(nonces)) == 3
+    assert {len(bytes.fromhex(nonce)) for nonce in nonces} == {16}
+
+
 def test_nobody_is_asked(fake_grid):
     asking = ask(fake_grid())
     assert list(asking.answers(10)) == []

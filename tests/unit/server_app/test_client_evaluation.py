@@ -86,6 +86,12 @@ def test_when_clients_score(run, client_grid, every, rounds):
         (lambda message, reply: set_number(reply, "model-psnr-y-sum", math.nan), "must be a finite number"),
         (lambda message, reply: set_number(reply, "model-psnr-y-sum", 1e12), "its psnr-y of model is 1e"),
         (lambda message, reply: set_number(reply, "model-psnr-y-count", 99), "counts more clips than its 1"),
+        (lambda message, reply: set_number(reply, "model-psnr-y-sum", 101.0), "must be from 0 to 100"),
+        (lambda message, reply: set_number(reply, "bicubic-ssim-y-sum", 1.1), "must be from -1 to 1"),
+        (lambda message, reply: set_number(reply, "seconds", -1.0), "in -1 s make no sense"),
+        (lambda message, reply: set_number(reply, "seconds", 1e300), "in 1e+300 s make no sense"),
+        (lambda message, reply: set_number(reply, "num-frames", 0), "1 clips of 0 frames"),
+        (lambda message, reply: add_numbers(reply), "100000 numbers weren't asked for, such as 'x0'"),
         (
             lambda message, reply: set_word(reply, keys.CLIENT, "partition-1"),
             "it says that it is 'partition-1'",
@@ -93,7 +99,10 @@ def test_when_clients_score(run, client_grid, every, rounds):
         (lambda message, reply: set_word(reply, keys.CODE, "other"), "it runs other code"),
         (lambda message, reply: None, "it didn't reply in time"),
     ],
-    ids=["error", "nan", "huge", "count", "identity", "code", "late"],
+    ids=[
+        *("error", "nan", "huge", "count", "psnr", "ssim", "negative", "endless", "frames", "many"),
+        *("identity", "code", "late"),
+    ],
 )
 def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, client_grid, change, reason):
     grid = client_grid(2)
@@ -107,6 +116,30 @@ def test_a_reply_that_cannot_be_used_is_left_out_and_named(run, client_grid, cha
     assert [one["client"] for one in line["refused"]] == ["partition-0"]
     assert reason in line["refused"][0]["reason"]
     assert math.isfinite(line["psnr-y"])
+
+
+def test_whoever_claims_very_many_clips_does_not_decide_the_mean(run, client_grid):
+    """2^39 clips at 99 dB among three honest clients with a clip each: they count for three."""
+
+    def boast(message, reply):
+        many = 2**39
+        for key in list(reply.content[keys.METRICS]):
+            if key.endswith(("-count", "-sum")):
+                score = reply.content[keys.METRICS][key]
+                set_number(reply, key, many if key.endswith("count") else score * many)
+        set_number(reply, "model-psnr-y-sum", 99.0 * many)
+        return set_number(set_number(reply, "num-clips", many), "num-frames", many)
+
+    overrides = "evaluation.clients=1 data.held_out_clips=4"
+    honest = of(run(client_grid(4), overrides)[0], "evaluate-clients")[0]
+    grid = client_grid(4)
+    spoil_scores(grid, boast)
+    line = of(run(grid, overrides)[0], "evaluate-clients")[0]
+    others = sum(row["psnr-y"] for row in honest["clients"][1:])
+    assert line["psnr-y"] == pytest.approx((others + 3 * 99.0) / 6, rel=1e-9)
+    assert [row.get("share", 1) for row in line["clients"]] == [3 / 2**39, 1, 1, 1]
+    assert line["clips"] == 6
+    assert line["refused"] == []
 
 
 def test_without_any_clips_the_run_goes_on(run, client_grid):
@@ -130,6 +163,12 @@ def test_the_summary_shows_it_and_what_it_cost(run, client_grid):
 
 def set_number(reply, key, value):
     reply.content[keys.METRICS][key] = value
+    return reply
+
+
+def add_numbers(reply):
+    for number in range(100_000):
+        reply.content[keys.METRICS][f"x{number}"] = 1.0
     return reply
 
 

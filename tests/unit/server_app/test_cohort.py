@@ -83,9 +83,9 @@ class TestDraw:
 
 
 class TestMembers:
-    def test_they_come_in_the_order_of_their_names(self, fake_grid, introduction, clock):
+    def test_they_come_in_the_order_of_their_names(self, simulation_grid, introduction, clock):
         names = {11: "b", 12: "c", 13: "a"}
-        grid = fake_grid(
+        grid = simulation_grid(
             [11, 12, 13], lambda message: introduction(message, names[message.metadata.dst_node_id], of=3)
         )
         here = members(grid).gather()
@@ -100,14 +100,14 @@ class TestMembers:
         assert [message.metadata.dst_node_id for message in grid.pushed] == [1, 2]
         assert {message.metadata.message_type for message in grid.pushed} == {"query"}
 
-    def test_a_simulation_is_waited_for_to_its_last_client(self, fake_grid, introduction, clock):
-        grid = fake_grid([1], lambda message: introduction(message, of=3))
+    def test_a_simulation_is_waited_for_to_its_last_client(self, simulation_grid, introduction, clock):
+        grid = simulation_grid([1], lambda message: introduction(message, of=3))
         clock.events = {5: lambda: grid.nodes.append(2), 9: lambda: grid.nodes.append(3)}
         assert len(members(grid).gather()) == 3
         assert 9 <= clock.now < 11
 
-    def test_a_simulation_of_one(self, fake_grid, introduction, clock):
-        assert len(members(fake_grid([1], lambda message: introduction(message, of=1))).gather()) == 1
+    def test_a_simulation_of_one(self, simulation_grid, introduction, clock):
+        assert len(members(simulation_grid([1], lambda message: introduction(message, of=1))).gather()) == 1
         assert clock.now == 0
 
     def test_sites_are_waited_for_until_there_are_two(self, fake_grid, introduction, clock):
@@ -197,8 +197,8 @@ class TestMembers:
         clock.events = {5: grid.refuses.clear}
         assert len(members(grid).gather()) == 2
 
-    def test_two_nodes_of_one_name_in_a_simulation(self, fake_grid, introduction, clock):
-        grid = fake_grid(
+    def test_two_nodes_of_one_name_in_a_simulation(self, simulation_grid, introduction, clock):
+        grid = simulation_grid(
             [1, 2, 3],
             lambda message: introduction(message, "same" if message.metadata.dst_node_id > 1 else "a", of=3),
         )
@@ -223,8 +223,8 @@ class TestMembers:
         with pytest.raises(FederationError, match=r"^2 nodes must take part, 1 do after 60 s; node 2 says"):
             members(grid).gather()
 
-    def test_a_simulation_that_runs_other_code(self, fake_grid, introduction, clock):
-        grid = fake_grid([1, 2], lambda message: introduction(message, code="0" * 16, of=2))
+    def test_a_simulation_that_runs_other_code(self, simulation_grid, introduction, clock):
+        grid = simulation_grid([1, 2], lambda message: introduction(message, code="0" * 16, of=2))
         sentence = (
             rf"^client 'site-1': it runs other code \(digest 0{{16}}\) than the server \({code_digest()}\)"
         )
@@ -252,6 +252,50 @@ class TestMembers:
 
         assert len(members(fake_grid([1, 2, 3], answer)).gather()) == 2
         assert f"left out site-{liar} (code): it runs other code" in caplog.text
+
+    @pytest.mark.parametrize("code", [None, "0" * 16], ids=["same code", "other code"])
+    def test_one_that_claims_a_simulation_of_one_starts_nothing_and_ends_nothing(
+        self, fake_grid, introduction, clock, code
+    ):
+        def answer(message):
+            first = message.metadata.dst_node_id == 1
+            return introduction(message, of=1, code=code if first else None)
+
+        grid = fake_grid([], answer)
+        clock.events = {0.5: lambda: grid.nodes.append(1), 5: lambda: grid.nodes.extend([2, 3])}
+        gathered = members(grid).gather()
+        assert clock.now >= 5
+        assert {"site-2", "site-3"} <= set(gathered)
+        assert {member.of for member in gathered.values()} == {None}
+
+    def test_a_node_is_who_its_key_says(self, fake_grid, introduction, clock, caplog):
+        says = {1: "south", 2: "north", 3: "south"}
+        grid = fake_grid([1, 2], lambda message: introduction(message, says[message.metadata.dst_node_id]))
+        grid.names = {1: "mallory", 2: "north", 3: "south"}
+        clock.events = {5: lambda: grid.nodes.append(3)}
+        gathered = members(grid).gather()
+        assert {name: member.node for name, member in gathered.items()} == {"north": 2, "south": 3}
+        assert clock.now >= 5  # the impostor didn't count
+        reason = "it says that it is 'south', but its key is registered as 'mallory'; let its site.toml and"
+        assert caplog.text.count(f"left out mallory (identity): {reason}") == 1
+
+    def test_a_key_without_a_name_stays_out_where_others_have_one(
+        self, fake_grid, introduction, clock, caplog
+    ):
+        grid = fake_grid([1, 2, 3], introduction)
+        grid.names = {2: "site-2", 3: "site-3"}
+        assert list(members(grid).gather()) == ["site-2", "site-3"]
+        reason = "it says that it is 'site-1', but its key is registered under no name; let"
+        assert f"left out node 1 (identity): {reason}" in caplog.text
+
+    def test_an_impostor_stays_out_once_the_keys_have_names(self, fake_grid, introduction, clock):
+        grid = fake_grid([1, 2], lambda message: introduction(message, "north"))
+        grid.names = {2: "north"}
+        known = members(grid, nodes=1)
+        assert known.gather()["north"].node == 2
+        grid.nodes.remove(2)
+        with pytest.raises(FederationError, match="1 nodes must take part, 0 do after 60 s; missing: north"):
+            known.online()
 
     def test_a_node_that_was_away_is_asked_anew(self, fake_grid, introduction, clock):
         def answer(message):

@@ -416,7 +416,7 @@ def test_what_clients_are_sent(run):
         2,
         2,
     ]  # the records of round 1 stay as sent
-    assert all(set(message.content) == {keys.ARRAYS, keys.CONFIG} for message in trainings)
+    assert all(set(message.content) == {keys.ARRAYS, keys.CONFIG, keys.NONCE} for message in trainings)
     assert not any("/servers" in str(config) for config in configs)
     assert isinstance(trainings[0].content, RecordDict)
     assert isinstance(trainings[0].content[keys.ARRAYS], ArrayRecord)

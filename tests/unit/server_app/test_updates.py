@@ -142,6 +142,9 @@ CASES = {
     ),
     "no steps": ("report", "steps", lambda f: f.reply(1, steps=0)),
     "backwards": ("report", "seconds", lambda f: f.reply(1, seconds=-1.0)),
+    "endless": ("report", "seconds", lambda f: f.reply(1, seconds=1e8)),
+    "tireless": ("report", "steps", lambda f: f.reply(1, steps=10**12)),
+    "elephant": ("report", "memory", lambda f: f.reply(1, peak_memory_mb=1e10)),
     "no memory": ("report", "memory", lambda f: f.reply(1, peak_memory_mb=math.nan)),
     "novel": ("report", "more than 200 letters", lambda f: f.reply(1, device="x" * 201)),
     "other parts": (
@@ -213,6 +216,12 @@ def test_refuses(code, why, make, sites):
 def test_loss_parts_are_free_unless_named(sites):
     replies = [sites.reply(0, parts={"own": 1.0}), sites.reply(1, parts={})]
     assert len(receive(sites, replies).updates) == 2
+
+
+def test_not_so_many_parts(sites):
+    reply = sites.reply(1, parts={f"part-{number}": 0.1 for number in range(100_000)})
+    (refusal,) = Received(sites, [reply]).all().refused
+    assert (refusal.code, refusal.reason[-40:]) == ("report", "emory or parts of the loss make no sense")
 
 
 def test_more_words_are_harmless(sites):

@@ -1,6 +1,7 @@
 """Every message of a run holds what docs/privacy.md lists, and nothing else; no file's name leaves a site."""
 
 import getpass
+import json
 import re
 import socket
 from pathlib import Path
@@ -90,6 +91,7 @@ def sites(client_grid, tmp_path):
                     "data-dir": str(root / "train"),
                     "held-out-dir": str(root / "held-out"),
                     "memory-dir": str(root / "memory"),
+                    "audit-dir": str(root / "audit"),
                     "device": "cpu",
                 }
 
@@ -117,7 +119,7 @@ def sites(client_grid, tmp_path):
     [
         ("fedvsr", ""),
         ("scaffold", ""),
-        ("fedavg", "training.upload=float16 privacy.epsilon=1e6 screening.norm_factor=null"),
+        ("fedavg", "training.upload=float16 privacy.epsilon=1e6"),
     ],
     ids=["fedvsr", "scaffold", "private"],
 )
@@ -128,6 +130,26 @@ def test_every_reply_holds_what_is_listed(sites, strategy, overrides):
     for reply in sites.replies:
         check(reply)
     assert [line["refused"] for line in journal if line["phase"] == "train"] == [[], []]
+
+
+def test_the_sites_have_all_of_it_on_record(sites, tmp_path):
+    (start,) = (line for line in sites.run() if line["phase"] == "start")
+    records = []
+    for name in ("north", "south"):
+        path = tmp_path / SECRET / name / "audit" / "audit.jsonl"
+        records += [json.loads(line) for line in path.read_text().splitlines()]
+    asked = [record for record in records if record["event"] == "asked" and record["kind"] != "query"]
+    assert {record["settings"] for record in asked} == {start["settings"]}
+    sent = [record["records"] for record in records if record["event"] == "sent"]
+    assert len(sent) == len(sites.replies)
+    left = [
+        {name: dict(record) for name, record in reply.content.items() if name != "arrays"}
+        for reply in sites.replies
+    ]
+    for record in sent:
+        arrays = record.pop("arrays", None)
+        assert arrays is None or (arrays["bytes"] > 0 and arrays["norm"] > 0)
+        assert record in left
 
 
 def spoil(path):

@@ -79,6 +79,18 @@ def test_renewed_the_certificate_is_new_and_the_keys_are_not(server):
     assert [path.name for path, content in files(server).items() if before[path] != content] == ["server.crt"]
 
 
+@pytest.mark.parametrize(("words", "name"), [((), "north"), (("--name", "nord"), "nord")])
+def test_a_key_is_registered_under_the_name_of_its_site(server, site, monkeypatch, words, name):
+    asked = []
+    monkeypatch.setattr("fedvsr.engine.flwr", lambda *words, home: asked.append(words) or 0)
+    code, said = deploy("register", server, site / "north.pub", *words)
+    assert code == 0
+    assert f"north.pub: '{name}', SHA256:" in said
+    assert asked == [
+        ("supernode", "register", str((site / "north.pub").resolve()), "federation", "--name", name)
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
@@ -97,6 +109,7 @@ def test_renewed_the_certificate_is_new_and_the_keys_are_not(server):
             "must be a certificate",
         ),
         (("register", "{server}", "{server}/ca.key"), "must be a public key in OpenSSH's format"),
+        (("register", "{server}", "{server}/ca.key", "--name", "a/b"), "'a/b' must be a site's name"),
         (("start", "{server}", "superlnik"), "'superlnik' must be one of superlink, superexec, proxy"),
         (("start", "{server}"), "site.toml' can't be read"),
         (("renew", "{new}"), "server.toml' can't be read"),

@@ -101,7 +101,32 @@ def test_flower_reads_the_node_configuration_as_it_was_written(path):
         keys.DEVICES: 1,
         keys.WORKERS: 3,
         keys.MEMORY_MB: 2048,
+        keys.AUDIT_DIR: str(path.parent / "audit"),
+        keys.LEAST_STEPS: 20,
+        keys.LEAST_WINDOWS: 40,
+        keys.LEAST_PATCH: 16,
+        keys.MOST_LR: 0.1,
+        keys.MOST_EPS: 1e-6,
+        keys.OPTIMISERS: "Adam AdamW SGD",
+        keys.LOSSES: "WeightedSum Charbonnier HighFrequencyLoss",
+        keys.MODELS: "Recurrent BasicVSR BasicVSRPlusPlus IART VRT RVRT",
+        keys.ROUNDS_A_DAY: 200,
+        keys.EVALUATE: True,  # there is a folder for it
     }
+
+
+def test_limits_are_the_careful_ones_unless_the_file_says_otherwise(path):
+    path.write_text(GOOD + 'least-steps = 1\noptimisers = ["SGD"]\nrounds-a-day = 3\n')
+    node_config = Site.of(path).node_config()
+    assert (node_config[keys.LEAST_STEPS], node_config[keys.LEAST_WINDOWS]) == (1, 40)
+    assert (node_config[keys.OPTIMISERS], node_config[keys.ROUNDS_A_DAY]) == ("SGD", 3)
+    assert node_config[keys.EVALUATE] is False  # nothing to score on
+
+
+def test_a_name_of_a_class_is_one_word(path):
+    path.write_text(GOOD + 'losses = ["Charbonnier os.system"]\n')
+    with pytest.raises(ConfigurationError, match=r"'losses\.0': string should match pattern"):
+        Site.of(path)
 
 
 def test_encryption_and_authentication_are_the_default(path):
