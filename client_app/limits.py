@@ -20,6 +20,8 @@ _ARGUMENTS = {TARGET, "lr", "eps", "weight_decay", "nesterov", "amsgrad", "forea
 """Of optimisers: those whose effect is bounded here, and those without any."""
 _MOST_PULL = 0.02
 """Of the way back, to the start or to zero, in a step: the last fifty steps count. Of 1, the last would."""
+_SCHEDULES = "Constant Cosine WarmUp"
+"""Of the step size: with these, all steps of a round count. With another, one might be all that does."""
 _USUAL_LR = 1e-3
 """Torch's, where an optimiser's settings name none."""
 
@@ -32,8 +34,9 @@ class Limits(BaseModel):
         least_windows: Windows that the steps of a round see together.
         least_patch: Low-resolution pixels of a crop's side.
         most_lr: Largest step size, times the largest weight of a part of the loss and ``flow.step_size``.
-        most_eps: Largest ``eps`` of the optimiser and of losses. A large one makes an update linear in what
-            the network gets wrong.
+        most_eps: Largest ``eps`` of the optimiser. A large one makes an update linear in the gradients.
+        most_loss_eps: Largest ``eps`` of a part of the loss. Far above it, gradients are linear in what the
+            network gets wrong.
         optimisers: Names of classes of ``torch.optim``, separated by blanks.
         losses: Those of ``fedvsr_core.losses``.
         models: Those of ``fedvsr_core.models``.
@@ -50,6 +53,7 @@ class Limits(BaseModel):
     least_patch: int | None = Field(default=None, ge=1)
     most_lr: float | None = Field(default=None, gt=0)
     most_eps: float | None = Field(default=None, gt=0)
+    most_loss_eps: float | None = Field(default=None, gt=0)
     optimisers: str | None = None
     losses: str | None = None
     models: str | None = None
@@ -85,11 +89,11 @@ class Limits(BaseModel):
         _check_names(keys.OPTIMISERS, self.optimisers, optimiser, "torch.optim.")
         if self.optimisers is not None:
             _check_arguments(optimiser)
+            _check_names("schedule", _SCHEDULES, settings.schedule, "fedvsr_core.schedules.")
         if self.most_lr is not None:
             _check_steps(settings, self.most_lr)
-        for eps in (*_numbers(optimiser, "eps"), *_numbers(settings.loss, "eps")):
-            if self.most_eps is not None and not 0 < eps <= self.most_eps:
-                raise LimitError(f"'{keys.MOST_EPS}' is {self.most_eps:g}, but an eps is {eps:g}")
+        _check_eps(keys.MOST_EPS, self.most_eps, optimiser)
+        _check_eps(keys.MOST_LOSS_EPS, self.most_loss_eps, settings.loss)
 
     def check_amount(self, steps: int, batch: int) -> None:
         """See whether a round is made of enough.
@@ -118,6 +122,12 @@ def _check_names(key: str, allowed: str | None, component: Mapping[str, object],
         short = f"{package}{str(target).rpartition('.')[2]}"
         if not str(target).startswith(package) or short not in names:
             raise LimitError(f"'{key}' allows {allowed or 'none'}, but one is {str(target)[:100]!r}")
+
+
+def _check_eps(key: str, most: float | None, component: Mapping[str, object]) -> None:
+    for eps in _numbers(component, "eps"):
+        if most is not None and not 0 < eps <= most:
+            raise LimitError(f"'{key}' is {most:g}, but an eps is {eps:g}")
 
 
 def _check_arguments(optimiser: Mapping[str, object]) -> None:

@@ -54,7 +54,8 @@ class Site(TomlSettings):
         least_windows: Windows that they must see together.
         least_patch: Low-resolution pixels that a crop's side must have.
         most_lr: Largest step size, times the largest weight of a part of the loss.
-        most_eps: Largest ``eps`` of the optimiser and of losses.
+        most_eps: Largest ``eps`` of the optimiser.
+        most_loss_eps: The same of a part of the loss.
         optimisers: Those that a run may choose, by their classes in ``torch.optim``.
         losses: The same, of ``fedvsr_core.losses``.
         models: The same, of ``fedvsr_core.models``.
@@ -86,6 +87,7 @@ class Site(TomlSettings):
     least_patch: int = Field(default=16, ge=1)
     most_lr: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     most_eps: float = Field(default=1e-6, gt=0, allow_inf_nan=False)
+    most_loss_eps: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     optimisers: ClassNames = ("Adam", "AdamW", "SGD")
     losses: ClassNames = ("WeightedSum", "Charbonnier", "HighFrequencyLoss")
     models: ClassNames = ("Recurrent", "BasicVSR", "BasicVSRPlusPlus", "IART", "VRT", "RVRT")
@@ -167,6 +169,7 @@ class Site(TomlSettings):
             "least-patch": self.least_patch,
             "most-lr": self.most_lr,
             "most-eps": self.most_eps,
+            "most-loss-eps": self.most_loss_eps,
             "optimisers": " ".join(self.optimisers),
             "losses": " ".join(self.losses),
             "models": " ".join(self.models),
@@ -185,7 +188,8 @@ _LIMITS = {
     "least-windows": "that the steps of a round see together",
     "least-patch": "low-resolution pixels of a crop's side",
     "most-lr": "step size, times the largest weight of a part of the loss",
-    "most-eps": "of the optimiser and of losses",
+    "most-eps": "of the optimiser",
+    "most-loss-eps": "of a part of the loss",
     "optimisers": "of torch.optim",
     "losses": "of fedvsr_core.losses",
     "models": "of fedvsr_core.models",

@@ -107,6 +107,7 @@ def test_flower_reads_the_node_configuration_as_it_was_written(path):
         keys.LEAST_PATCH: 16,
         keys.MOST_LR: 0.1,
         keys.MOST_EPS: 1e-6,
+        keys.MOST_LOSS_EPS: 1e-3,
         keys.OPTIMISERS: "Adam AdamW SGD",
         keys.LOSSES: "WeightedSum Charbonnier HighFrequencyLoss",
         keys.MODELS: "Recurrent BasicVSR BasicVSRPlusPlus IART VRT RVRT",
