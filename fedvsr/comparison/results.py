@@ -35,9 +35,9 @@ Journals = Mapping[Entry, Mapping[int, Sequence[Line]]]
 """Of completed trials: by entry, by seed."""
 
 _ABOUT_BOUNDS = (
-    " Bounds: *centralised* is one client with all clips, as many steps, batches as large as those of all"
+    "Bounds: *centralised* is one client with all clips, as many steps, batches as large as those of all"
     " clients of a round, and moments kept; *local* is each client by itself with its moments kept, the mean"
-    " and the worst of their models.",
+    " and the worst of their models."
 )
 
 
@@ -110,7 +110,7 @@ def write_results(
         "",
         "Mean ± standard deviation over seeds; differences are paired by seed, with the 95 % interval of"
         " Student's t. Bold: better than every other strategy by a difference whose interval leaves out 0.",
-        *(_ABOUT_BOUNDS if any(entry.bound for entry in done) else ()),
+        *(("", _ABOUT_BOUNDS) if any(entry.bound for entry in done) else ()),
         "",
         as_markdown(scores),
         *(("## On the clients' own held-out clips", "", as_markdown(own)) if own else ()),
@@ -139,11 +139,11 @@ def _by_row(trials: Sequence[Trial], journals: Journals) -> Results:
 
 
 def _about_tuning(tuning: Tuning, trials: Sequence[Trial]) -> list[str]:
-    seeds = ", ".join(map(str, tuning.seeds))
+    seeds = ",".join(map(str, tuning.seeds))
     return [
         f"## Tuning of {tuning.key}",
         "",
-        f"Final scores on the seeds {seeds}, which the tables above don't use. In bold the best mean, with"
+        f"Final scores on --tune-seeds {seeds}, which the tables above don't use. In bold the best mean, with"
         " which a strategy enters them; local training takes the reference's.",
         "",
         as_markdown(tuning.table(trials)),
