@@ -24,7 +24,7 @@ from fedvsr.deploy.proxy import nginx_configuration
 from fedvsr.deploy.secret_files import write_once
 from fedvsr.deploy.server import CONNECTION, Server, server_text
 from fedvsr.deploy.site import Site, site_text
-from fedvsr.deploy.units import server_units, site_unit
+from fedvsr.deploy.units import check_user, server_units, site_unit
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.flower.code import digest_of_app
 
@@ -35,7 +35,9 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the server, or of the site.")]
-User = Annotated[str, typer.Option(help="Whom the units run the processes as; not root.")]
+User = Annotated[
+    str, typer.Option(help="Whom the units run the processes as; not root.", callback=check_user)
+]
 
 
 @app.command("server")
@@ -80,9 +82,7 @@ def server_command(
     server.proxy_configuration.write_text(nginx_configuration(server))
     for name, unit in server_units(server, user).items():
         (server.units / name).write_text(unit)
-    typer.echo(
-        f"server in {folder}, for sites at {', '.join(f'{host}:{server.port}' for host in server.hosts)}"
-    )
+    typer.echo(f"server in {folder}, for sites at {', '.join(server.addresses)}")
     typer.echo(
         f"give each site a copy of {server.authority}, {fingerprint(read_certificate(server.authority))}"
     )

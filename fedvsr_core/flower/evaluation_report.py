@@ -86,12 +86,18 @@ class EvaluationReport:
             }
             for whose in (WHOSE if clips else ())
         }
+        asked = {keys.NUM_CLIPS, keys.NUM_FRAMES, keys.SECONDS}
+        asked |= {_key(whose, metric, part) for whose in WHOSE for metric in metrics for part in _PARTS}
+        if extra := sorted(set(numbers) - asked):
+            raise ValueError(f"it has {len(extra)} numbers that weren't asked for, such as {extra[0]!r:.50}")
+        if (seconds := number(keys.SECONDS)) < 0:
+            raise ValueError(f"'{keys.SECONDS}' must be >= 0, got {seconds}")
         return cls(
             client=str(words[keys.CLIENT]),
             clips=clips,
             frames=count(keys.NUM_FRAMES),
             sums=sums,
-            seconds=number(keys.SECONDS),
+            seconds=seconds,
             code=str(words[keys.CODE]),
         )
 
