@@ -41,7 +41,16 @@ class FederationError(FedVSRError, RuntimeError):
 
 
 class StorageError(FedVSRError, OSError):
-    """A disk is full, or may not be written to; what was there before is whole."""
+    """A disk is full, or may not be written to; what was there before is whole.
+
+    Args:
+        message: One sentence.
+        errno: The system's number for it.
+    """
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 class CodeError(FedVSRError, RuntimeError):

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.json_text import parse_json
 from fedvsr_core.settings import Settings
 from server_app.records.history import outcome, rounds_done
-from server_app.records.journal import COMPLETED, Line, read_journal
+from server_app.records.journal import COMPLETED, Line, read_checked
 from server_app.records.run_dir import RunDir, run_dirs
 
 
@@ -52,8 +54,8 @@ class Plan:
         path, ours = folder / "plan.json", json.loads(json.dumps(asdict(self)))
         ours["settings"] = {name: _digest(composed(Trial(name, 0, folder))) for name in self.strategies}
         if path.exists():
-            theirs = json.loads(path.read_text())
             same = ("choices", "overrides", "clients", "federation")
+            theirs = _plan_of_earlier(path, same)
             if differing := [key for key in same if ours[key] != theirs[key]]:
                 raise ConfigurationError(
                     f"'{folder}' holds a comparison with other {', '.join(differing)}"
@@ -96,7 +98,7 @@ class Trial:
     def lines(self) -> list[Line]:
         """Its journal; empty before there is one."""
         run = self.run()
-        return read_journal(run.journal) if run else []
+        return read_checked(run.journal) if run else []
 
     @property
     def outcome(self) -> str:
@@ -137,6 +139,17 @@ class Trial:
                 "--overrides must leave strategy, seed, run.root and run.resume to the comparison,"
                 f" but make of '{self.name}' {composed}"
             )
+
+
+def _plan_of_earlier(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+    try:
+        plan = parse_json(path.read_bytes())
+        return {"settings": dict(plan.get("settings", {})), **{key: plan[key] for key in needed}}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigurationError(
+            f"'{path}' can't be read as the plan of an earlier comparison ({error!r:.200}); remove it, or"
+            " choose another --output"
+        ) from error
 
 
 def _digest(settings: Settings) -> str:

@@ -58,7 +58,8 @@ class ModelFile:
         if wrong := list(problems(self.settings, "model", kind=VideoModel)):
             raise ConfigurationError("; ".join(wrong))
         try:
-            check_fit(self.state, without_memory(self.settings).state_dict())
+            network = without_memory(self.settings, most=2 * len(self.state) + 100)
+            check_fit(self.state, network.state_dict())
             model: VideoModel = build(self.settings)
         except (RuntimeError, ArithmeticError, AssertionError, MemoryError) as error:
             raise ConfigurationError(f"the settings build no model: {str(error).splitlines()[0]}") from error
@@ -89,8 +90,8 @@ def load_model(path: Path) -> VideoModel:
     """
     try:
         return read(path).build()
-    except CheckpointError as error:
-        raise CheckpointError(f"'{path}' can't be loaded: {error}") from error
+    except (CheckpointError, ConfigurationError) as error:
+        raise type(error)(f"'{path}' can't be loaded: {error}") from error
 
 
 def encode(

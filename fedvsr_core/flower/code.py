@@ -45,12 +45,7 @@ def digest_of_app(app: Path) -> str:
         DataError: If it is neither, or lacks `PACKAGES`.
     """
     if app.is_dir():
-        missing = [name for name in PACKAGES if not (app / name).is_dir()]
-        if missing:
-            raise DataError(
-                f"'{app}' must be an app with the packages {' and '.join(PACKAGES)}, lacks {missing}"
-            )
-        return digest_of(app / name for name in PACKAGES)
+        return _digest_in(app, app)
     try:
         with TemporaryDirectory() as folder, ZipFile(app) as bundle:
             if (size := sum(entry.file_size for entry in bundle.infolist())) > _LARGEST:
@@ -58,11 +53,17 @@ def digest_of_app(app: Path) -> str:
                     f"'{app}' would unpack to {size} bytes; Flower takes bundles of 10 MB at most"
                 )
             bundle.extractall(folder)
-            return digest_of_app(Path(folder))
+            return _digest_in(Path(folder), app)
     except (OSError, BadZipFile, RuntimeError, NotImplementedError, ValueError, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"'{app}' must be the folder of an app or its bundle, but: {error}") from error
+
+
+def _digest_in(folder: Path, app: Path) -> str:
+    if missing := [name for name in PACKAGES if not (folder / name).is_dir()]:
+        raise DataError(f"'{app}' must be an app with the packages {' and '.join(PACKAGES)}, lacks {missing}")
+    return digest_of(folder / name for name in PACKAGES)
 
 
 def code_folders() -> list[Path]:

@@ -37,9 +37,14 @@ def check_size(settings: Mapping[str, Any]) -> None:
     without_memory(settings)
 
 
-def without_memory(settings: Mapping[str, Any]) -> nn.Module:
-    """The network on torch's device ``meta``: names and shapes, no values; raises as `check_size`."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), bounded():
+def without_memory(settings: Mapping[str, Any], *, most: int = MOST_TENSORS) -> nn.Module:
+    """The network on torch's device ``meta``: names and shapes, no values; raises as `check_size`.
+
+    Args:
+        settings: A network's, as plain JSON values.
+        most: Parameters and buffers that it may have.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), bounded(most):
         network: nn.Module = build(settings)
     return network
 
@@ -58,7 +63,7 @@ def check_file_size(path: Path) -> None:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(most: int = MOST_TENSORS) -> Iterator[None]:
     """Refuse weights beyond the free memory of this machine, while the block makes modules.
 
     They are counted when a module registers them, which is before it fills them with values.
@@ -80,9 +85,9 @@ def bounded() -> Iterator[None]:
                 f" {COPIES * size / 2**30:.1f} GB and more, but {free / 2**30:.1f} GB are free here;"
                 " make the network narrower or shallower"
             )
-        if tensors > MOST_TENSORS:
+        if tensors > most:
             raise ConfigurationError(
-                f"the network has more than {MOST_TENSORS} tensors of weights; make it shallower"
+                f"the network has more than {most} tensors of weights; make it shallower"
             )
 
     hooks = [

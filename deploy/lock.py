@@ -1,0 +1,91 @@
+"""Write deploy/requirements.txt: each package of the closure, in one version, with the hashes of its files.
+
+``python deploy/lock.py`` resolves anew within deploy/constraints.txt. With ``--check`` it ends with 1 if the
+file isn't true: a package is missing or too many, or has other files.
+
+The files are those for Linux on x86-64 with CPython 3.11 to 3.13; the source where a package has no other.
+Needs uv, which comes with Flower, and the index of packages.
+"""
+
+import argparse
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+FOLDER = Path(__file__).parent
+LOCK = FOLDER / "requirements.txt"
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 37)] + [
+    f"manylinux{year}_x86_64" for year in (1, 2010, 2014)
+]
+"""Up to glibc 2.36, of Debian 12."""
+BUILD = ("hatchling", "setuptools")
+"""What builds this project, and the packages that come as a source alone."""
+HEAD = """\
+# Made by 'python deploy/lock.py' from pyproject.toml and deploy/constraints.txt, for Linux on x86-64 and
+# CPython 3.11 to 3.13. Install with --require-hashes: no other file is then taken, whoever offers it.
+"""
+
+
+def locked(*, anew: bool) -> str:
+    """What the file must hold.
+
+    Args:
+        anew: Whether what deploy/constraints.txt leaves open may be newer than in the file that is there.
+    """
+    earlier = () if anew or not LOCK.exists() else ("--constraint", str(LOCK))
+    command = (
+        *("uv", "pip", "compile", str(FOLDER.parent / "pyproject.toml"), "-", "--extra", "sample"),
+        *("--constraint", str(FOLDER / "constraints.txt"), *earlier, "--format", "pylock.toml", "--quiet"),
+        *("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_36"),
+    )
+    done = subprocess.run(command, input="\n".join(BUILD), text=True, capture_output=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    wanted = {tag for version in PYTHONS for tag in _tags(version)}
+    return HEAD + "".join(_lines(package, wanted) for package in tomllib.loads(done.stdout)["packages"])
+
+
+def _tags(version: tuple[int, int]) -> Iterator[Tag]:
+    yield from cpython_tags(version, platforms=PLATFORMS)
+    yield from compatible_tags(version, f"cp{version[0]}{version[1]}", PLATFORMS)
+
+
+def _lines(package: Mapping[str, Any], wanted: set[Tag]) -> str:
+    wheels = [
+        wheel
+        for wheel in package.get("wheels", ())
+        if wanted & parse_wheel_filename(wheel["url"].rpartition("/")[2])[3]
+    ]
+    hashes = sorted(file["hashes"]["sha256"] for file in wheels or [package["sdist"]])
+    return (
+        " \\\n    ".join(
+            [f"{package['name']}=={package['version']}", *(f"--hash=sha256:{each}" for each in hashes)]
+        )
+        + "\n"
+    )
+
+
+def main() -> int:
+    """Write the file, or compare it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    text = locked(anew=not check)
+    if check:
+        if LOCK.exists() and LOCK.read_text() == text:
+            return 0
+        sys.stderr.write(f"'{LOCK}' isn't what '{sys.executable} deploy/lock.py' writes; call that\n")
+        return 1
+    LOCK.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
