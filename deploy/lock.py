@@ -19,25 +19,25 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 FOLDER = Path(__file__).parent
-LOCK = FOLDER / "requirements.txt"
+LOCK, BUILD_LOCK = FOLDER / "requirements.txt", FOLDER / "requirements-build.txt"
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 37)] + [
     f"manylinux{year}_x86_64" for year in (1, 2010, 2014)
 ]
 """Up to glibc 2.36, of Debian 12."""
-BUILD = ("hatchling", "setuptools")
-"""What builds this project, and the packages that come as a source alone."""
+BUILD = ("hatchling", "packaging", "pathspec", "pluggy", "setuptools", "trove-classifiers")
+"""What builds this project, and the packages that come as a source alone; installed before them."""
 HEAD = """\
 # Made by 'python deploy/lock.py' from pyproject.toml and deploy/constraints.txt, for Linux on x86-64 and
 # CPython 3.11 to 3.13. Install with --require-hashes: no other file is then taken, whoever offers it.
 """
 
 
-def locked(*, anew: bool) -> str:
-    """What the file must hold.
+def locked(*, anew: bool) -> dict[Path, str]:
+    """What the files must hold.
 
     Args:
-        anew: Whether what deploy/constraints.txt leaves open may be newer than in the file that is there.
+        anew: Whether what deploy/constraints.txt leaves open may be newer than in the files that are there.
     """
     earlier = () if anew or not LOCK.exists() else ("--constraint", str(LOCK))
     command = (
@@ -49,7 +49,8 @@ def locked(*, anew: bool) -> str:
     if done.returncode:
         sys.exit(done.stderr)
     wanted = {tag for version in PYTHONS for tag in _tags(version)}
-    return HEAD + "".join(_lines(package, wanted) for package in tomllib.loads(done.stdout)["packages"])
+    lines = {package["name"]: _lines(package, wanted) for package in tomllib.loads(done.stdout)["packages"]}
+    return {LOCK: HEAD + "".join(lines.values()), BUILD_LOCK: HEAD + "".join(lines[name] for name in BUILD)}
 
 
 def _tags(version: tuple[int, int]) -> Iterator[Tag]:
@@ -77,14 +78,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    text = locked(anew=not check)
-    if check:
-        if LOCK.exists() and LOCK.read_text() == text:
-            return 0
-        sys.stderr.write(f"'{LOCK}' isn't what '{sys.executable} deploy/lock.py' writes; call that\n")
-        return 1
-    LOCK.write_text(text)
-    return 0
+    wrong = 0
+    for path, text in locked(anew=not check).items():
+        if not check:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            wrong += 1
+            sys.stderr.write(f"'{path}' isn't what 'python deploy/lock.py' writes; call that\n")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

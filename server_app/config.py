@@ -174,7 +174,7 @@ def _read_yaml(path: Path, what: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigurationError(f"'{path}' can't be read as {what}: {error!s:.{_SHOWN}}") from error
     if not isinstance(plain, dict):
-        raise ConfigurationError(f"'{path}' must hold {what}; got a list")
+        raise ConfigurationError(f"'{path}' must hold {what}, got a list")
     return {str(key): _with_words_as_keys(value) for key, value in plain.items()}
 
 
