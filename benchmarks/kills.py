@@ -22,6 +22,7 @@ from pathlib import Path
 from signal import SIGKILL
 from tempfile import TemporaryDirectory
 from typing import cast
+from unittest import mock
 
 import torch
 from flwr.app import Context, RecordDict
@@ -36,7 +37,7 @@ from server_app.records.history import rounds_done
 from server_app.records.journal import read_journal
 from server_app.records.run_dir import RunDir, run_dirs
 
-ROUNDS = 4
+ROUNDS = 3
 TINY = (
     f"data=synthetic rounds={ROUNDS} model.width=4 model.blocks=1 data.clips=4 data.held_out_clips=1"
     " data.frames=4 data.height=8 data.width=8 partition.min_frames=2 partition.min_size=16 training.steps=1"
@@ -86,7 +87,8 @@ def serve(overrides: str, said: Path) -> int:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
             grid = cast(Grid, _Clients(2, lambda message, reply: None, "cpu", folder))
-            app(grid, Context(1, 1, {}, RecordDict(), {"overrides": overrides}))
+            with mock.patch("server_app.app._report"):  # drawing takes longer than the rounds
+                app(grid, Context(1, 1, {}, RecordDict(), {"overrides": overrides}))
         ended = COMPLETED
     except FedVSRError as error:
         said.write_text(str(error))
@@ -177,6 +179,7 @@ def main() -> int:
             look(outcome, root)
             outcome.same = finished(root, base / "said") == expected
             outcomes.append(outcome)
+            print(outcome, file=sys.stderr, flush=True)
         for number in range(wanted.full_disks):
             root, size_kb = base / f"full-{number}", rng.randrange(8, whole_kb)
             with small_disk(root, size_kb):
@@ -186,6 +189,7 @@ def main() -> int:
                 subprocess.run(["mount", "-o", "remount,size=256m", str(root)], check=True)
                 outcome.same = finished(root, base / "said") == expected
             outcomes.append(outcome)
+            print(outcome, file=sys.stderr, flush=True)
     bad = [asdict(outcome) for outcome in outcomes if not outcome.harmless]
     lost = [outcome.journaled - outcome.done for outcome in outcomes]
     print(

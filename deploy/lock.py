@@ -25,7 +25,7 @@ PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 37)] + [
     f"manylinux{year}_x86_64" for year in (1, 2010, 2014)
 ]
 """Up to glibc 2.36, of Debian 12."""
-BUILD = ("hatchling", "packaging", "pathspec", "pluggy", "setuptools", "trove-classifiers")
+BUILD = ("hatchling", "setuptools")
 """What builds this project, and the packages that come as a source alone; installed before them."""
 HEAD = """\
 # Made by 'python deploy/lock.py' from pyproject.toml and deploy/constraints.txt, for Linux on x86-64 and
@@ -40,17 +40,26 @@ def locked(*, anew: bool) -> dict[Path, str]:
         anew: Whether what deploy/constraints.txt leaves open may be newer than in the files that are there.
     """
     earlier = () if anew or not LOCK.exists() else ("--constraint", str(LOCK))
+    packages = _compiled(str(FOLDER.parent / "pyproject.toml"), "--extra", "sample", *earlier)
+    needed = {package["name"] for package in _compiled(*earlier)}
+    wanted = {tag for version in PYTHONS for tag in _tags(version)}
+    lines = {package["name"]: _lines(package, wanted) for package in packages}
+    build = [line for name, line in lines.items() if name in needed]
+    return {LOCK: HEAD + "".join(lines.values()), BUILD_LOCK: HEAD + "".join(build)}
+
+
+def _compiled(*more: str) -> list[dict[str, Any]]:
+    """The closure of `BUILD` and more, with all files of each package."""
     command = (
-        *("uv", "pip", "compile", str(FOLDER.parent / "pyproject.toml"), "-", "--extra", "sample"),
-        *("--constraint", str(FOLDER / "constraints.txt"), *earlier, "--format", "pylock.toml", "--quiet"),
+        *("uv", "pip", "compile", "-", *more, "--constraint", str(FOLDER / "constraints.txt")),
         *("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_36"),
+        *("--format", "pylock.toml", "--quiet"),
     )
     done = subprocess.run(command, input="\n".join(BUILD), text=True, capture_output=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
-    wanted = {tag for version in PYTHONS for tag in _tags(version)}
-    lines = {package["name"]: _lines(package, wanted) for package in tomllib.loads(done.stdout)["packages"]}
-    return {LOCK: HEAD + "".join(lines.values()), BUILD_LOCK: HEAD + "".join(lines[name] for name in BUILD)}
+    packages: list[dict[str, Any]] = tomllib.loads(done.stdout)["packages"]
+    return packages
 
 
 def _tags(version: tuple[int, int]) -> Iterator[Tag]:

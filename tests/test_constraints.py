@@ -1,4 +1,4 @@
-"""Promises: what an installation takes is pinned for every dependency, with hashes, in versions that agree."""
+"""Promises: what an installation takes is pinned for every dependency, with hashes, alike everywhere."""
 
 import re
 import tomllib
