@@ -12,7 +12,7 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.json_text import parse_json
 from fedvsr_core.settings import Settings
 from server_app.records.history import outcome, rounds_done
-from server_app.records.journal import COMPLETED, Line, read_checked
+from server_app.records.journal import COMPLETED, Line, read_journal
 from server_app.records.run_dir import RunDir, run_dirs
 
 
@@ -98,7 +98,7 @@ class Trial:
     def lines(self) -> list[Line]:
         """Its journal; empty before there is one."""
         run = self.run()
-        return read_checked(run.journal) if run else []
+        return read_journal(run.journal) if run else []
 
     @property
     def outcome(self) -> str:

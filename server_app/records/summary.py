@@ -138,7 +138,10 @@ def _scores(lines: Sequence[Line]) -> list[str]:
 
 
 def _protocol(scored: Evaluation) -> list[str]:
-    return ["", f"Protocol {Protocol(**scored.protocol)}."] if scored.protocol else []
+    try:
+        return ["", f"Protocol {Protocol(**scored.protocol)}."] if scored.protocol else []
+    except (TypeError, ValueError):  # of another version
+        return ["", harmless(f"Protocol {scored.protocol}.")]
 
 
 def _clients_scores(lines: Sequence[Line]) -> list[str]:

@@ -184,7 +184,8 @@ def test_a_disk_that_takes_little_at_once_takes_all(tmp_path: Path) -> None:
         ({"phase": "train", "round": -1, "clients": [], "refused": []}, "round: "),
         ({"phase": "train", "round": 1, "clients": [{}], "refused": []}, r"clients\.0\.client: Field"),
         ({"phase": "evaluate", "round": 1, "psnr-y": []}, "float"),
-        ({"phase": "evaluate", "round": 1, "protocol": {"x": 1}}, "unexpected keyword argument 'x'"),
+        ({"phase": "evaluate", "round": 1, "protocol": {"x": 1}}, "KeyError"),
+        ({"phase": "evaluate", "round": 1, "protocol": {"metrics": ["x"]}}, "unknown metric"),
         ({"phase": "end"}, "outcome: Field required"),
     ],
 )
