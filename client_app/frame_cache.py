@@ -11,6 +11,7 @@ import numpy as np
 from fedvsr_core.data.clips import ALL, Box, Cut, Frames, Pixels
 from fedvsr_core.data.degradation import MadeLow
 from fedvsr_core.data.store import Planes
+from fedvsr_core.errors import DataError
 
 
 class FrameCache:
@@ -26,6 +27,7 @@ class FrameCache:
         self._size = 0
         self._lock = Lock()
         self._decoding: WeakValueDictionary[Pixels, Lock] = WeakValueDictionary()
+        self._damaged: set[Pixels] = set()
 
     def wrap(self, pixels: Pixels) -> Pixels:
         """The same pixels, decoded whole when they are first sliced, and cached from then on.
@@ -43,8 +45,11 @@ class FrameCache:
                     return pixels  # computed from cached frames, as far as it is needed
         return CachedPixels(pixels, self) if prod(pixels.shape) <= self.limit else pixels
 
-    def get(self, pixels: Pixels) -> Frames:
-        """All frames of these pixels; evicts the least recently used clips where the limit is exceeded."""
+    def get(self, pixels: Pixels) -> Frames | None:
+        """All frames of these pixels, None if some can't be decoded.
+
+        Evicts the least recently used clips where the limit is exceeded.
+        """
         with self._lock:
             decoding = self._decoding.setdefault(pixels, Lock())
         with decoding:  # only one of the threads that need the same clip decodes it
@@ -52,7 +57,14 @@ class FrameCache:
                 if pixels in self._frames:
                     self._frames.move_to_end(pixels)
                     return self._frames[pixels]
-            frames = pixels[ALL]
+                if pixels in self._damaged:
+                    return None
+            try:
+                frames = pixels[ALL]
+            except DataError:
+                with self._lock:
+                    self._damaged.add(pixels)
+                return None
             with self._lock:
                 self._frames[pixels] = frames
                 self._size += frames.nbytes
@@ -79,7 +91,8 @@ class CachedPixels:
         return self.pixels.shape
 
     def __getitem__(self, box: Box, /) -> Frames:
-        return self.cache.get(self.pixels)[box]
+        frames = self.cache.get(self.pixels)
+        return self.pixels[box] if frames is None else frames[box]  # what can be read of a damaged clip
 
 
 def base_of(pixels: Pixels | None) -> Pixels | None:

@@ -13,6 +13,7 @@ from fedvsr_core.data.degradation import Bicubic, GaussianBlur
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
+from fedvsr_core.printable import NAME
 from fedvsr_core.settings import ClientSettings
 
 NodeConfig = Mapping[str, object]
@@ -28,9 +29,14 @@ def client_name(node_config: NodeConfig) -> str:
     """What the federation calls this node in every run: its site's name, else its partition.
 
     Raises:
-        ConfigurationError: If it has neither.
+        ConfigurationError: If it has neither, or a name that the server wouldn't take.
     """
     if site := node_config.get(keys.SITE):
+        if not NAME.fullmatch(str(site)):
+            raise ConfigurationError(
+                f"'{keys.SITE}' of the node configuration must be letters, digits, dots, hyphens and"
+                f" underscores, at most 64, got {str(site)!r:.100}"
+            )
         return str(site)
     if (partition := node_config.get(keys.PARTITION_ID)) is not None:
         return f"partition-{partition}"

@@ -12,6 +12,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import to_state
 from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.size import check_size
 from fedvsr_core.settings import ClientSettings
 from fedvsr_core.training.late_start import is_frozen
 
@@ -31,11 +32,13 @@ def received_model(
         node_config: What this node was started with.
 
     Raises:
+        ConfigurationError: If this machine can't hold the network.
         FederationError: If other arrays came than travel in this round.
         CheckpointError: If a file of weights is missing, or its weights aren't the server's.
     """
     frozen = is_frozen(settings, int(str(config[keys.SERVER_ROUND])))
     folder = node_config.get(keys.WEIGHTS_DIR)
+    check_size(settings.model)
     model: VideoModel = (
         initial_model(settings, Path(str(folder)) if folder else None) if frozen else build(settings.model)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from fedvsr_core.errors import CheckpointError
 from server_app.checkpoints import LAST
 from server_app.records.history import Evaluation, best_evaluation, outcome, rounds_done, starts
-from server_app.records.journal import COMPLETED, Line, read_journal
+from server_app.records.journal import COMPLETED, Line, read_checked
 from server_app.records.run_dir import RunDir, run_dirs
 
 
@@ -49,7 +49,7 @@ def state_of(run: RunDir) -> RunState:
     """What has become of one run."""
     running = run.is_locked()  # before its journal is read: it may end in between
     try:
-        lines = read_journal(run.journal)
+        lines = read_checked(run.journal)
     except CheckpointError as error:
         return RunState(run.path, "damaged", str(error))
     start = next(iter(starts(lines)), {})

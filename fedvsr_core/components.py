@@ -44,7 +44,8 @@ def build(settings: Settings, **given: Any) -> Any:  # noqa: ANN401 (what comes 
     try:
         return target(**arguments)
     except (TypeError, ValueError, AttributeError, LookupError) as error:  # an argument it can't work with
-        raise ConfigurationError(f"{settings[TARGET]}: {error}") from error
+        said = str(error).split("\nException raised from")[0]  # then torch shows its stack
+        raise ConfigurationError(f"{settings[TARGET]}: {said}") from error
 
 
 def find(settings: Settings, kind: type = object) -> type:

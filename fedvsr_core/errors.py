@@ -1,11 +1,19 @@
 """The errors a caller can tell apart, each one also a builtin."""
 
+from fedvsr_core.printable import printable
+
 REFUSED = "this run can't go on: "
 """How the log says that the server has ended a run itself; continuing it as it is would end it again."""
 
 
 class FedVSRError(Exception):
-    """Base of all errors that this project raises on purpose; the message is one sentence for a person."""
+    """Base of all errors that this project raises on purpose; the message is one sentence for a person.
+
+    It may quote names of files and words of others: what can't be printed in them is escaped.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, super().__str__().split("\n")))
 
 
 class ConfigurationError(FedVSRError, ValueError):
@@ -30,6 +38,19 @@ class CheckpointError(FedVSRError, ValueError):
 
 class FederationError(FedVSRError, RuntimeError):
     """The federation can't go on: nodes are missing, workers died, or nodes run other code."""
+
+
+class StorageError(FedVSRError, OSError):
+    """A disk is full, or may not be written to; what was there before is whole.
+
+    Args:
+        message: One sentence.
+        errno: The system's number for it.
+    """
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 class CodeError(FedVSRError, RuntimeError):

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +14,10 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedvsr_core import devices
-from fedvsr_core.checkpoints.atomic import write_atomically
+from fedvsr_core.checkpoints.atomic import storing, write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
-from fedvsr_core.errors import REFUSED, FederationError, FedVSRError
+from fedvsr_core.errors import REFUSED, FederationError, FedVSRError, StorageError
 from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
@@ -64,7 +64,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
     with (
         run_dir.locked(LEFT_BEHIND_S if settings.run.resume else 0),
-        _log_to(logging.FileHandler(run_dir.log)),
+        _log_to(_RunLog(run_dir.log)),
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
@@ -90,7 +90,8 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
             rounds.run(done)
         except BaseException as error:
             outcome = str(error) if isinstance(error, FedVSRError) else repr(error)
-            _end(run_dir, journal, began, outcome)
+            with suppress(StorageError):  # which is then what ended it
+                _end(run_dir, journal, began, outcome)
             _report(run_dir)
             raise
         _end(run_dir, journal, began, COMPLETED)
@@ -127,6 +128,8 @@ def _report(run_dir: RunDir, samples: Sequence[Sample] = ()) -> None:
     """Write plots and summary; a run doesn't fail because they can't be drawn."""
     try:
         write_report(run_dir, samples)
+    except OSError as error:
+        _log.warning("the report can't be written: %s; 'fedvsr report %s' tries again", error, run_dir.path)
     except Exception:
         _log.exception("the report can't be written; 'fedvsr report %s' tries again", run_dir.path)
 
@@ -182,6 +185,22 @@ def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
     check_parts(settings, model, strategy)
     return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())
+
+
+class _RunLog(logging.FileHandler):
+    """The log of a run: what a full disk doesn't take of it is lost, and said elsewhere."""
+
+    def __init__(self, path: Path) -> None:
+        with storing(path):
+            super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (as in logging)
+        """Nothing: a traceback for each line would hide what happened."""
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            super().close()
 
 
 class _OneLine(logging.Formatter):

@@ -16,11 +16,11 @@ from fedvsr_core.flower.arrays import size_bytes
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.declines import why_declined
 from fedvsr_core.flower.records import records_of
+from fedvsr_core.printable import NAME, printable
 
 POLL_S = 0.2
 SLACK_S = 60.0
 _LONGEST_REASON = 300
-_LONGEST_WORD = 40
 _DEAD_WORKER = ("ActorDiedError", "ActorUnavailableError", "OutOfMemoryError", "The actor is dead")
 _log = logging.getLogger(__name__)
 
@@ -187,7 +187,8 @@ class Asking(Generic[Read]):
             return self._refusal(node, error)
 
     def _refusal(self, node: int, error: RefusedError) -> Refusal:
-        return Refusal(self._clients.get(node, "unknown"), node, error.code, str(error)[:_LONGEST_REASON])
+        reason = printable(str(error)[:_LONGEST_REASON])
+        return Refusal(self._clients.get(node, "unknown"), node, error.code, reason)
 
     def _answer(self, reply: Message, node: int) -> Answer:
         if not node:
@@ -214,6 +215,13 @@ class Asking(Generic[Read]):
         client, code = str(words[keys.CLIENT]), str(words[keys.CODE])
         if client != self._clients.get(node, client):
             raise RefusedError("identity", f"it says that it is {client!r:.100}")
+        for what, word in (("name", client), ("code", code)):
+            if not NAME.fullmatch(word):
+                raise RefusedError(
+                    "report",
+                    f"its {what} must be letters, digits, dots, hyphens and underscores, at most 64, got"
+                    f" {word!r:.100}",
+                )
         if self._same_code:
             check_code(code)
         return Answer(client, node, code, content, time.monotonic() - self._began)
@@ -231,7 +239,7 @@ def check_code(code: str) -> None:
     if code != code_digest():
         raise RefusedError(
             "code",
-            f"it runs other code (digest {code[:_LONGEST_WORD]}) than the server ({code_digest()});"
+            f"it runs other code (digest {code}) than the server ({code_digest()});"
             " restart its SuperNode from the server's version",
         )
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.store import encode, read
 from fedvsr_core.errors import CheckpointError
+from fedvsr_core.json_text import parse_json
 
 LAST = "last.safetensors"
 BEST = "best.safetensors"
@@ -91,10 +92,10 @@ def load_round(path: Path) -> TrainingCheckpoint:
             state=file.state,
             model_settings=file.settings,
             strategy_state={name: tensor.numpy() for name, tensor in file.extra.items()},
-            history=json.loads(file.facts["history"]),
+            history=dict(parse_json(file.facts["history"])),
             score=None if score is None else float(score),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"'{path}' holds a model but no run to resume ({error}); give a checkpoint that a run left"
         ) from error

@@ -21,8 +21,8 @@ from server_app.asking import Answer, Asking, Refusal, RefusedError, check_code
 
 _log = logging.getLogger(__name__)
 
-LONGEST_NAME = 100
-"""Characters of a client's name, which goes into journal, plots and summary."""
+LONGEST_DEVICE = 200
+"""Characters of what a client says of its device."""
 
 LEAST_NODES = 2
 """Nodes to wait for where neither the configuration nor the simulation says how many there are."""
@@ -281,8 +281,8 @@ def _introduction(answer: Answer) -> Member:
         device = str(records_of(answer.content, ConfigRecord)[keys.ABOUT][keys.DEVICE])
         numbers = records_of(answer.content, MetricRecord)[keys.METRICS]
         of = int(float(numbers[keys.NUM_CLIENTS])) or None  # type: ignore[arg-type]
-        if len(answer.client) > LONGEST_NAME:
-            raise ValueError(f"its name has {len(answer.client)} characters")
+        if len(device) > LONGEST_DEVICE:
+            raise ValueError(f"its device has a name of {len(device)} characters")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError(
             "report", f"it doesn't introduce itself as a FedVSR client ({error!r}); it runs another app"

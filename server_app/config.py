@@ -1,7 +1,8 @@
 """From ``conf/`` and a run-config to checked settings; all that knows Hydra."""
 
+import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
-from yaml import YAMLError
+from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, YAMLError
+from yaml import parse as parse_yaml
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.components import nearest, problems
@@ -41,6 +43,12 @@ MAY_CHANGE = (
 OVERRIDES = "overrides"
 """Run-config key for everything else: Hydra overrides, separated by blanks."""
 
+_OUTSIDE = re.compile(r"\$\{[^}]*(?::|\$\{)|\$\{[\s.\[]*run\b")
+"""Interpolations with a resolver, with another one inside, or of the section ``run``."""
+_DEEPEST = 50
+"""Levels of a file of YAML."""
+_SHOWN = 300
+"""Characters of an error of a parser."""
 _QUOTE = """write a value with blanks, commas or other special characters as "key='value'\""""
 
 
@@ -68,7 +76,11 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
             sound, unsound = _sort_out(wanted)
             sentences += unsound
             composed, names = _composed(sound)
+            if outside := list(_reaching_out(OmegaConf.to_container(composed))):
+                raise _all_of([*sentences, *outside])
             plain = {**_plain(composed), "names": names}
+        except RecursionError as error:
+            raise _all_of([*sentences, f"{OVERRIDES} is nested too deeply"]) from error
         except (HydraException, OmegaConfBaseException) as error:
             where = f"{key}: " if (key := getattr(error, "full_key", None)) else ""
             raise _all_of([*sentences, where + (str(error) or repr(error)).splitlines()[0]]) from error
@@ -122,12 +134,7 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigurationError: If the file is missing, isn't YAML, or holds something else.
     """
-    try:
-        plain = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigurationError(f"{path} can't be read as a saved configuration: {error}") from error
-    if not isinstance(plain, dict):
-        raise ConfigurationError(f"{path} must hold a saved configuration, got a list")
+    plain = _read_yaml(path, "a saved configuration")
     if sentences := _schema_problems(plain):
         raise _all_of(sentences)
     return Settings.model_validate(plain)
@@ -139,16 +146,62 @@ def load_component(path: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: If the file is missing, isn't YAML, or its arguments don't fit.
     """
-    try:
-        plain = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigurationError(f"'{path}' can't be read: {error}") from error
-    if not isinstance(plain, dict):
-        raise ConfigurationError(f"'{path}' must hold a component, '_target_' and its arguments; got a list")
-    settings = {str(key): value for key, value in plain.items()}
+    settings = _read_yaml(path, "a component, '_target_' and its arguments")
     if sentences := list(problems(settings, path.name)):
         raise _all_of(sentences)
     return settings
+
+
+def _read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """Read YAML as plain values, without interpolation and without aliases, which make anything of any size.
+
+    Args:
+        path: The file.
+        what: What it should hold, for the message.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        depth = 0
+        for event in parse_yaml(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if isinstance(event, AliasEvent) or depth > _DEEPEST:
+                raise ConfigurationError(
+                    f"'{path}' must hold {what} without aliases (*name), nested at most {_DEEPEST} times"
+                )
+        plain = OmegaConf.to_container(OmegaConf.create(text))
+    except ConfigurationError:
+        raise
+    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigurationError(f"'{path}' can't be read as {what}: {error!s:.{_SHOWN}}") from error
+    if not isinstance(plain, dict):
+        raise ConfigurationError(f"'{path}' must hold {what}, got a list")
+    return {str(key): _with_words_as_keys(value) for key, value in plain.items()}
+
+
+def _with_words_as_keys(value: Any) -> Any:  # noqa: ANN401 (plain values)
+    if isinstance(value, dict):
+        return {str(key): _with_words_as_keys(item) for key, item in value.items()}
+    return [_with_words_as_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def _reaching_out(value: object, path: str = "") -> Iterator[str]:
+    """A sentence for each value that would send clients what isn't in the configuration.
+
+    The section ``run`` alone may do so: it is never sent.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if path or key != "run":
+                yield from _reaching_out(item, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _reaching_out(item, f"{path}[{place}]")
+    elif isinstance(value, str) and _OUTSIDE.search(value):
+        yield (
+            f"{path}: a value may refer to another key, such as ${{degradation.scale}}, but not to the"
+            f" environment, to functions or to run, since it is sent to clients, got {value!r:.100}; write it"
+            " out"
+        )
 
 
 def save(settings: Settings, path: Path) -> None:
@@ -179,8 +232,8 @@ def _sort_out(wanted: Iterable[str]) -> tuple[list[str], list[str]]:
     for text in wanted:
         try:
             override = OverridesParser.create().parse_override(text)
-        except HydraException:
-            sentences.append(f"override '{text}' isn't of the form key=value; {_QUOTE}")
+        except (HydraException, ValueError, RecursionError):
+            sentences.append(f"override '{text:.{_SHOWN}}' isn't of the form key=value; {_QUOTE}")
             continue
         key = override.key_or_group
         if override.is_sweep_override():

@@ -18,9 +18,9 @@ from fedvsr_core.errors import ConfigurationError, MissingToolError
 from fedvsr_core.losses.weighted_sum import WeightedSum
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.size import check_size
 from fedvsr_core.schedules import Schedule
 from fedvsr_core.training.objective import Objective
-from server_app.model_size import check_size
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from fedvsr_core.components import build
 from fedvsr_core.errors import ConfigurationError, FedVSRError
 from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.size import bounded
 from fedvsr_core.seeds import derive
 from fedvsr_core.settings import ClientSettings, Settings
 from fedvsr_core.training.client_round import train_round
 from fedvsr_core.training.late_start import optimiser_of
 from fedvsr_core.training.local import LossFunction
 from fedvsr_core.training.objective import Objective, Start
-from server_app.model_size import bounded
 from server_app.strategies.aggregator import Aggregator
 
 LARGEST = 20_000_000

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fedvsr_core.checkpoints.store import check_fit
+from fedvsr_core.errors import CheckpointError
 from fedvsr_core.flower import keys
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
@@ -102,17 +104,25 @@ class RunState:
             save_round(folder, checkpoint, keep=self._settings.run.keep)
 
     def restore(self, folder: Path) -> int | None:
-        """Go back to the last checkpoint of a folder; returns the rounds done, None if there is none."""
+        """Go back to the last checkpoint of a folder; returns the rounds done, None if there is none.
+
+        Raises:
+            CheckpointError: If it is damaged, or another run's.
+        """
         if not (folder / LAST).exists():
             return None
         checkpoint = load_round(folder / LAST)
-        self.model.load_state_dict(dict(checkpoint.state))
-        self.strategy.load_state(without_trained(checkpoint.strategy_state))
-        if self._average is not None:
-            self._average.restore(self.model, checkpoint.strategy_state)
-        for name, known in checkpoint.history["norms"].items():
-            self.norms[name].add(known)
-        self.last_accepted = dict(checkpoint.history["counted"])
+        try:
+            check_fit(checkpoint.state, self.model.state_dict())
+            self.model.load_state_dict(dict(checkpoint.state))
+            self.strategy.load_state(without_trained(checkpoint.strategy_state))
+            if self._average is not None:
+                self._average.restore(self.model, checkpoint.strategy_state)
+            for name, known in checkpoint.history["norms"].items():
+                self.norms[name].add(known)
+            self.last_accepted = dict(checkpoint.history["counted"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"'{folder / LAST}' isn't of this run: {error!r}") from error
         return checkpoint.round
 
     def learn_deadlines(self, lines: Sequence[Line]) -> None:

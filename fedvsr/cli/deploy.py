@@ -1,6 +1,5 @@
 """``fedvsr deploy``: make and start what a federation of separate machines needs."""
 
-import re
 import secrets
 import shlex
 import shutil
@@ -24,10 +23,11 @@ from fedvsr.deploy.node_keys import make_node_key
 from fedvsr.deploy.proxy import nginx_configuration
 from fedvsr.deploy.secret_files import write_once
 from fedvsr.deploy.server import CONNECTION, Server, server_text
-from fedvsr.deploy.site import NAME, Site, site_text
-from fedvsr.deploy.units import server_units, site_unit
+from fedvsr.deploy.site import Site, site_text
+from fedvsr.deploy.units import check_user, server_units, site_unit
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.flower.code import digest_of_app
+from fedvsr_core.printable import NAME
 
 app = typer.Typer(
     add_completion=False,
@@ -36,7 +36,9 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the server, or of the site.")]
-User = Annotated[str, typer.Option(help="Whom the units run the processes as; not root.")]
+User = Annotated[
+    str, typer.Option(help="Whom the units run the processes as; not root.", callback=check_user)
+]
 
 
 @app.command("server")
@@ -81,9 +83,7 @@ def server_command(
     server.proxy_configuration.write_text(nginx_configuration(server))
     for name, unit in server_units(server, user).items():
         (server.units / name).write_text(unit)
-    typer.echo(
-        f"server in {folder}, for sites at {', '.join(f'{host}:{server.port}' for host in server.hosts)}"
-    )
+    typer.echo(f"server in {folder}, for sites at {', '.join(server.addresses)}")
     typer.echo(
         f"give each site a copy of {server.authority}, {fingerprint(read_certificate(server.authority))}"
     )
@@ -143,7 +143,7 @@ def register_command(
     """Let a site in: register its public key, under its name, with the running SuperLink."""
     server = Server.of(folder)
     name = name or public_key.stem
-    if not re.fullmatch(NAME, name):
+    if not NAME.fullmatch(name):
         raise ConfigurationError(f"'{name}' must be a site's name, as in its site.toml; give it with --name")
     typer.echo(f"{public_key}: '{name}', {key_fingerprint(public_key)}")
     words = ("supernode", "register", str(public_key.resolve()), CONNECTION, "--name", name)

@@ -1,6 +1,9 @@
 """The command ``fedvsr``."""
 
+import errno
 import importlib
+import io
+import sys
 from typing import Any
 
 import click
@@ -9,6 +12,7 @@ from typer.core import TyperGroup
 
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import FedVSRError
+from fedvsr_core.printable import printable
 
 _COMMANDS = {
     "run": "federation",
@@ -54,6 +58,11 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except FedVSRError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads what we say has heard enough: click knows
+                raise
+            remedy = "see that the disk has room, and that you may do this there"
+            raise click.ClickException(printable(f"{error}; {remedy}")) from error
 
 
 app = typer.Typer(cls=_Group, no_args_is_help=True)
@@ -62,6 +71,8 @@ app = typer.Typer(cls=_Group, no_args_is_help=True)
 @app.callback()
 def main() -> None:
     """Train video super-resolution models together, and use them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that isn't UTF-8 is shown escaped, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fedvsr.comparison.entries import BOUNDS, Entry
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.json_text import parse_json
 from fedvsr_core.settings import Settings
 from server_app.records.history import outcome, rounds_done
 from server_app.records.journal import COMPLETED, Line, read_journal
@@ -63,8 +65,8 @@ class Plan:
         path, ours = folder / "plan.json", json.loads(json.dumps(asdict(self)))
         ours["settings"] = {entry.name: _digest(composed(Trial(entry, 0, folder))) for entry in entries}
         if path.exists():
-            theirs = json.loads(path.read_text())
             same = ("choices", "overrides", "clients", "federation", "variants", "tune", "tune_seeds")
+            theirs = _plan_of_earlier(path, same)
             if differing := [key for key in same if ours[key] != theirs.get(key)]:
                 raise ConfigurationError(
                     f"'{folder}' holds a comparison with other {', '.join(differing)}"
@@ -152,6 +154,17 @@ class Trial:
                 "--overrides and --variants must leave strategy, seed, run.root and run.resume to the"
                 f" comparison, but make of '{self.name}' {composed}"
             )
+
+
+def _plan_of_earlier(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+    try:
+        plan = parse_json(path.read_bytes())
+        return {"settings": dict(plan.get("settings", {})), **{key: plan[key] for key in needed}}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigurationError(
+            f"'{path}' can't be read as the plan of an earlier comparison ({error!r:.200}); remove it, or"
+            " choose another --output"
+        ) from error
 
 
 def _digest(settings: Settings) -> str:

@@ -24,6 +24,7 @@ from fedvsr_core.data.frames import Frame, files_of, stream
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.data.store import CLIP, STORE, VERSION, Planes
 from fedvsr_core.errors import DataError
+from fedvsr_core.json_text import parse_json
 
 _CHUNK = 16
 """Frames whose low-resolution ones are made at once."""
@@ -109,7 +110,7 @@ def prepare(
 def _open_store(store: Path, about: Mapping[str, Any]) -> None:
     known = store / STORE
     if known.is_file():
-        if (earlier := json.loads(known.read_text())) != about:
+        if (earlier := _known(known)) != about:
             raise DataError(
                 f"the clip store '{store}' was prepared as {earlier}, not as {about}; choose another folder"
             )
@@ -125,13 +126,12 @@ def _prepare_clip(shot: Shot, held_out: bool, number: int, store: Path, how: Pre
     folder = quote(shot.name, safe=" ()[],")
     fingerprint = _fingerprint(shot, how)
     destination, temporary = store / folder, store / f".{folder}.{os.getpid()}.part"
-    if (destination / CLIP).is_file():
-        known = json.loads((destination / CLIP).read_text())
-        if known["fingerprint"] == fingerprint and known["held-out"] == held_out:
-            if known["number"] != number:  # the order of the source has changed
-                write_atomically(destination / CLIP, json.dumps({**known, "number": number}).encode())
-            sizes = [facts["size"][0] for facts in known["shots"]]
-            return Prepared(shot.name, sizes, known["left-out"], fresh=False)
+    known = _known(destination / CLIP) if (destination / CLIP).is_file() else {}
+    if known.get("fingerprint") == fingerprint and known.get("held-out") == held_out:
+        if known["number"] != number:  # the order of the source has changed
+            write_atomically(destination / CLIP, json.dumps({**known, "number": number}).encode())
+        sizes = [facts["size"][0] for facts in known["shots"]]
+        return Prepared(shot.name, sizes, known["left-out"], fresh=False)
     try:
         temporary.mkdir()
         shots, left_out = _write_shots(shot, temporary, how)
@@ -154,6 +154,14 @@ def _prepare_clip(shot: Shot, held_out: bool, number: int, store: Path, how: Pre
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Prepared(shot.name, [stored["size"][0] for stored in shots], left_out)
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What a file of a store says; nothing if it is damaged."""
+    try:
+        return dict(parse_json(path.read_bytes()))
+    except (ValueError, TypeError):
+        return {}
 
 
 def _write_shots(shot: Shot, folder: Path, how: Preparation) -> tuple[list[dict[str, Any]], int]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -107,7 +108,10 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 def hosts_of(certificate: x509.Certificate) -> list[str]:
     """The DNS names and IP addresses that a certificate vouches for."""
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return []
     return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
 
 
@@ -150,7 +154,12 @@ def _alternative(host: str) -> x509.GeneralName:
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
     if not path.exists():
         return None
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(
+            f"'{path}' must be a private key in PEM without a password, but: {error}; bring it back"
+        ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"'{path}' must be an elliptic-curve key; move it away to make a new one")
     return key

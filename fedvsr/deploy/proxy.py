@@ -42,7 +42,7 @@ http {
     }
 
     server {
-        listen @port@ ssl;
+@listen@
         ssl_certificate "@folder@/server.crt";
         ssl_certificate_key "@folder@/server.key";
         ssl_protocols TLSv1.2 TLSv1.3;
@@ -78,9 +78,10 @@ http {
 
 def nginx_configuration(server: Server) -> str:
     """The whole configuration of an nginx of its own, in the foreground, which needs no privilege."""
+    places = ("", "[::]:") if any(":" in host for host in server.hosts) else ("",)
     values = {
         "folder": str(server.folder),
-        "port": str(server.port),
+        "listen": "\n".join(f"        listen {place}{server.port} ssl;" for place in places),
         "superlink_port": str(server.superlink_port),
         "fleet": "|".join(FLEET),
     }

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from fedvsr.deploy.hosts import bracketed, check_host
 from fedvsr.deploy.toml_settings import TomlSettings, toml_line
 
-Host = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", max_length=253)
-]
+Host = Annotated[str, AfterValidator(check_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 CONNECTION = "federation"
 """The name of the connection in Flower's ``config.toml``."""
@@ -25,12 +24,14 @@ class Server(TomlSettings):
         superlink_port: The port of the SuperLink on loopback, which nobody else may reach.
     """
 
-    hosts: tuple[Host, ...] = Field(min_length=1)
+    hosts: tuple[Host, ...]
     port: Port = 9092
     superlink_port: Port = 9093
 
     @model_validator(mode="after")
-    def _ports_differ(self) -> Self:
+    def _can_be_reached(self) -> Self:
+        if not self.hosts:
+            raise ValueError("hosts must name this machine at least once, as sites write it")
         if self.port == self.superlink_port:
             raise ValueError(f"port and superlink-port must differ, both are {self.port}")
         return self
@@ -39,6 +40,11 @@ class Server(TomlSettings):
     def of(cls, folder: Path) -> Self:
         """Read ``server.toml`` of a folder."""
         return cls.read(folder / "server.toml")
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where sites reach the server, as they write it."""
+        return [f"{bracketed(host)}:{self.port}" for host in self.hosts]
 
     @property
     def authority_key(self) -> Path:

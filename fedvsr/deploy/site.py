@@ -5,13 +5,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from fedvsr.deploy.hosts import check_address
 from fedvsr.deploy.server import Port
 from fedvsr.deploy.toml_settings import TomlSettings, toml_line
+from fedvsr_core.printable import NAME
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""The pattern of a site's name."""
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
+Address = Annotated[str, AfterValidator(check_address)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")]
@@ -19,8 +19,11 @@ Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)
 
 def _can_be_quoted(path: Path) -> Path:
     # It is written into a unit of systemd and on a command line.
-    if not path.parts or any(letter in str(path) for letter in "\"'%:\\\n\t$"):
-        raise ValueError("must be a path without quotes, percent signs, colons, dollars and backslashes")
+    if not path.parts or not str(path).isprintable() or any(letter in str(path) for letter in "\"'%:\\$"):
+        raise ValueError(
+            "must be a path without quotes, percent signs, colons, dollars, backslashes and what can't be"
+            " printed"
+        )
     return path
 
 

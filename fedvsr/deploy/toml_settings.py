@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError
 
+_SHOWN = 300
+"""Characters of a wrong value."""
+
 
 def _kebab_case(name: str) -> str:
     return name.replace("_", "-")
@@ -40,11 +43,13 @@ class TomlSettings(BaseModel):
             ConfigurationError: If it is missing, isn't TOML, or has an unknown key or a wrong value.
         """
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(
                 f"'{path}' can't be read: {error.strerror}; 'fedvsr deploy' makes it"
             ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"'{path}' must be text in UTF-8, but: {error}") from error
         return cls.parse(text, path)
 
     @classmethod
@@ -60,7 +65,7 @@ class TomlSettings(BaseModel):
         """
         try:
             plain = tomllib.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"'{path}' must be a TOML file, but: {error}") from error
         keys = cls.keys()
         problems = [f"'{key}' is no key of this file{nearest(key, keys)}" for key in plain if key not in keys]
@@ -85,4 +90,5 @@ def _describe(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
     if problem["type"] == "missing":
         return f"'{key}' is missing"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
+    message = message[:1].lower() + message[1:]
+    return f"'{key}': {message}, got {problem['input']!r:.{_SHOWN}}" if key else message

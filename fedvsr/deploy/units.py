@@ -1,5 +1,6 @@
 """Units of systemd: each process comes back when it fails, and can do no more than its work."""
 
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,24 @@ _HARDENED = (
     "SystemCallFilter=@system-service",
     "UMask=0077",
 )
+
+
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+"""Names that ``useradd`` takes."""
+
+
+def check_user(user: str) -> str:
+    """A user without privileges, by a name that can't be anything else in a unit.
+
+    Raises:
+        ConfigurationError: If it is root, or no name.
+    """
+    if not _USER.fullmatch(user) or user == "root":
+        raise ConfigurationError(
+            "--user must be a name of small letters, digits, hyphens and underscores, at most 32, and not"
+            f" root, got {user!r:.100}; 'useradd --system fedvsr' makes one"
+        )
+    return user
 
 
 def server_units(server: Server, user: str) -> dict[str, str]:
@@ -78,10 +97,11 @@ def site_unit(site: Site, user: str) -> str:
     """
     try:
         entries = socket.getaddrinfo(site.host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigurationError(
             f"the server's name '{site.host}' must resolve, as the site may reach only that address, but:"
-            f" {error.strerror}; add it to /etc/hosts, or write the address into '{site.path}'"
+            f" {getattr(error, 'strerror', error)}; add it to /etc/hosts, or write the address into"
+            f" '{site.path}'"
         ) from error
     addresses = sorted({str(entry[4][0]) for entry in entries})
     return _unit(

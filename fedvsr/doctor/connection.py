@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.x509 import load_der_x509_certificate
 
 from fedvsr.deploy.certificates import days_left, hosts_of
+from fedvsr.deploy.hosts import bracketed
 from fedvsr.doctor.finding import Finding, ok, problem, warning
 
 TIMEOUT_S = 10
@@ -38,7 +39,7 @@ def check_connection(host: str, port: int, authority: Path) -> Iterator[Finding]
         port: The port.
         authority: Certificate of the authority that must have signed the server's.
     """
-    where = f"{host}:{port}"
+    where = f"{bracketed(host)}:{port}"
     try:
         socket.create_connection((host, port), TIMEOUT_S).close()
     except OSError as error:

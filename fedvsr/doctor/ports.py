@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from http.client import FORBIDDEN, HTTPException, HTTPSConnection
 from pathlib import Path
 
+from fedvsr.deploy.hosts import bracketed
 from fedvsr.doctor.finding import Finding, ok, problem
 
 TIMEOUT_S = 5
@@ -21,7 +22,7 @@ def check_proxy(host: str, port: int, authority: Path) -> Finding:
         port: Its port.
         authority: Certificate of the authority.
     """
-    open_paths = []
+    open_paths, where = [], f"{bracketed(host)}:{port}"
     try:
         context = ssl.create_default_context(cafile=authority)
         for path in _FORBIDDEN_PATHS:
@@ -31,13 +32,13 @@ def check_proxy(host: str, port: int, authority: Path) -> Finding:
                 open_paths.append(path)
             server.close()
     except (OSError, HTTPException) as error:
-        return problem(f"{host}:{port} doesn't answer: {error}", "start the proxy")
+        return problem(f"{where} doesn't answer: {error}", "start the proxy")
     if open_paths:
         return problem(
-            f"{host}:{port} passes on {' and '.join(open_paths)}: whoever reaches it can run code everywhere",
+            f"{where} passes on {' and '.join(open_paths)}: whoever reaches it can run code everywhere",
             "close that port; let sites reach the proxy of 'fedvsr deploy server' and nothing else",
         )
-    return ok(f"{host}:{port} passes on what sites need, and neither control nor runtime")
+    return ok(f"{where} passes on what sites need, and neither control nor runtime")
 
 
 def check_port_is_closed(hosts: Iterable[str], port: int) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from fedvsr.evaluation.score_page import score_page
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.errors import DataError
+from fedvsr_core.json_text import parse_json
 from fedvsr_core.metrics.average import Mean, dataset_means, plain
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.metrics.protocol import Protocol, check_same
@@ -102,11 +103,15 @@ def read_scores(path: Path, *, like: Protocol, clips: Sequence[str]) -> dict[str
     """
     file = path / "scores.json" if path.is_dir() else path
     try:
-        theirs = json.loads(file.read_text())
+        theirs = parse_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"'{file}' can't be read as scores: {error}") from error
     if not isinstance(theirs, dict) or theirs.get("format") != FORMAT:
         raise DataError(f"'{file}' must be a scores.json that 'fedvsr evaluate' wrote, and isn't")
+    try:
+        _check_scores(theirs)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"'{file}' is damaged: {error!r:.200} is missing or wrong; evaluate again") from error
     check_same(like.facts(), theirs["protocol"], f"'{file}'")
     for way, scores in theirs["scores"].items():
         if differing := sorted(set(scores["clips"]) ^ set(clips)):
@@ -115,6 +120,16 @@ def read_scores(path: Path, *, like: Protocol, clips: Sequence[str]) -> dict[str
                 f" {', '.join(differing[:5])}"
             )
     return theirs
+
+
+def _check_scores(theirs: Mapping[str, Any]) -> None:
+    """Touch all that a page shows of scores; raises whatever is wrong with them."""
+    Protocol(**theirs["protocol"])
+    for scores in theirs["scores"].values():
+        for mean in (scores["mean"], *(clip["mean"] for clip in scores["clips"].values())):
+            dict(mean.get("left-out", {}))
+            for metric in METRICS.keys() & mean.keys():
+                float(mean[metric])
 
 
 def _csv(scored: Scored) -> str:

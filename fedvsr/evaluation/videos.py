@@ -17,6 +17,7 @@ from fedvsr_core.data.layouts.videos import find_videos
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
 from fedvsr_core.evaluation.videos import Video
+from fedvsr_core.printable import printable
 from server_app.config import compose, options
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def videos_to_score(
     """
     path = Path(data).expanduser()
     if path.is_file() or (path.is_dir() and holds_frames(path)):
-        videos = [_video(path.stem if path.is_file() else path.resolve().name, path)]
+        videos = [_video(printable(path.stem if path.is_file() else path.resolve().name), path)]
     elif path.is_dir():
         videos = _in_folder(path, scale, degradation)
     else:
@@ -118,11 +119,11 @@ def _below(path: Path) -> dict[str, Path]:
     if not path.exists():
         raise DataError(f"there is no video file or folder at '{path}'")
     if path.is_file() or holds_frames(path):
-        return {path.stem if path.is_file() else path.resolve().name: path}
+        return {printable(path.stem if path.is_file() else path.resolve().name): path}
     videos = find_videos(path)
     if not videos:
         raise DataError(f"expected videos or folders of frames under '{path}', found none")
-    return {video.relative_to(path).as_posix(): video for video in videos}
+    return {printable(video.relative_to(path).as_posix()): video for video in videos}
 
 
 def _stem(name: str) -> str:

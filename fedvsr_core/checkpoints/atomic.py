@@ -1,7 +1,33 @@
 """Atomic writing of files: they exist completely or not at all, whatever happens meanwhile."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from fedvsr_core.errors import StorageError
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Say in a sentence what a disk makes impossible that is full, or may not be written to.
+
+    Args:
+        path: What the block writes.
+
+    Raises:
+        StorageError: If it can't.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"'{path}' can't be written: {error.strerror or error}; free its disk, let it be written to, or"
+            " choose another folder",
+            error.errno,
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -13,14 +39,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     Args:
         path: The file; its folder exists.
         content: All of it.
+
+    Raises:
+        StorageError: If the disk is full, or may not be written to; nothing is left of the attempt.
     """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
+    with storing(path):
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()  # its room may be all that is left for a last word
+            raise
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,18 +6,19 @@ have ``module.`` before each name. Files are read without running any code that 
 """
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from fedvsr_core.checkpoints.store import EXTRA, check_fit
 from fedvsr_core.errors import CheckpointError
+from fedvsr_core.models.size import check_file_size
 
 ENTRIES = ("params_ema", "params", "state_dict")
 """Where weights are looked for, in this order; else the file must be the state dict itself."""
@@ -54,13 +55,13 @@ def read_published(path: Path, entry: str | None = None) -> Published:
     if entry is None:
         entry = next((name for name in ENTRIES if isinstance(content.get(name), Mapping)), "")
     elif not isinstance(content.get(entry), Mapping):
-        raise CheckpointError(f"'{path}' has no entry '{entry}'; there are: {_names(content)}")
+        raise CheckpointError(f"'{path}' has no entry '{entry}'; there are: {_names(list(content))}")
     weights = content[entry] if entry else content
-    others = [name for name, weight in weights.items() if not isinstance(weight, Tensor)]
+    others = [name for name, weight in weights.items() if not (isinstance(name, str) and _is_plain(weight))]
     if others or not weights:
         raise CheckpointError(
-            f"'{path}' must hold tensors by name, or have them under {', '.join(ENTRIES)};"
-            f" got {_names(dict.fromkeys(others)) or 'nothing'}"
+            f"'{path}' must hold plain tensors by name, or have them under {', '.join(ENTRIES)};"
+            f" got {_names(others) or 'nothing'}"
         )
     return Published(_without_prefixes(weights), entry)
 
@@ -86,10 +87,12 @@ def convert_weights(
     return {name: renamed[name].to(tensor.dtype) for name, tensor in own.items()}
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[Any, Any]:
+    check_file_size(path)
     try:
         if path.suffix == ".safetensors":
             return {name: tensor for name, tensor in load_file(path).items() if not name.startswith(EXTRA)}
+        _refuse_bomb(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"no file of weights at '{path}': {error.strerror or error}") from error
@@ -98,11 +101,30 @@ def _load(path: Path) -> dict[str, Any]:
             f"'{path}' is damaged, or holds more than tensors and could run code; have its owner save the"
             f" state dict alone"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"'{path}' is damaged or no file of weights: {error}") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # what a damaged pickle makes of the objects that it names can raise anything
+        raise CheckpointError(f"'{path}' is damaged or no file of weights: {error!r:.300}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"'{path}' must hold a state dict, got {type(content).__name__}")
     return content
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: ``torch.save`` doesn't compress."""
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise CheckpointError(
+                f"'{path}' has {path.stat().st_size} bytes, but would unpack to {unpacked}; torch.save writes"
+                " no such file"
+            )
+
+
+def _is_plain(weight: object) -> bool:
+    """Whether it is a dense tensor with values."""
+    return isinstance(weight, Tensor) and weight.layout is torch.strided and weight.device.type == "cpu"
 
 
 def _without_prefixes(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -120,5 +142,5 @@ def _renamed(weights: Mapping[str, Tensor], rename: Callable[[str], str]) -> dic
     return renamed
 
 
-def _names(content: Mapping[str, object]) -> str:
-    return ", ".join(repr(str(name)) for name in list(content)[:10])
+def _names(names: Sequence[object]) -> str:
+    return ", ".join(f"{str(name)!r:.100}" for name in names[:10])

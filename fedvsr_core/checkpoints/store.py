@@ -17,14 +17,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fedvsr_core.checkpoints.atomic import write_atomically
-from fedvsr_core.components import build, find
-from fedvsr_core.errors import CheckpointError
+from fedvsr_core.components import build, problems
+from fedvsr_core.errors import CheckpointError, ConfigurationError
+from fedvsr_core.json_text import parse_json
 from fedvsr_core.models.contract import VideoModel
+from fedvsr_core.models.size import check_file_size, without_memory
 
 FORMAT = "fedvsr-1"
 EXTRA = "extra:"
 
 _SHOWN = 5  # names in an error message
+_LENGTH = 200  # characters of metadata in one
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,19 @@ class ModelFile:
         """The model with these weights, on the CPU and in evaluation mode.
 
         Raises:
-            ConfigurationError: If the settings don't describe a model of this version of the project.
-            CheckpointError: If the weights don't fit it.
+            ConfigurationError: If the settings don't describe a model of this version of the project, or one
+                that this machine can't hold.
+            CheckpointError: If the weights don't fit it, or aren't finite.
         """
-        if not issubclass(find(self.settings), VideoModel):  # a file must not be able to build anything else
-            raise CheckpointError(f"the settings must name a video model, got {self.settings}")
-        model: VideoModel = build(self.settings)
-        check_fit(self.state, model.state_dict())
+        # A file must not be able to build anything else, nor anything larger than its own weights.
+        if wrong := list(problems(self.settings, "model", kind=VideoModel)):
+            raise ConfigurationError("; ".join(wrong))
+        try:
+            network = without_memory(self.settings, most=2 * len(self.state) + 100)
+            check_fit(self.state, network.state_dict())
+            model: VideoModel = build(self.settings)
+        except (RuntimeError, ArithmeticError, AssertionError, MemoryError) as error:
+            raise ConfigurationError(f"the settings build no model: {str(error).splitlines()[0]}") from error
         model.load_state_dict(self.state)
         return model.eval()
 
@@ -81,8 +90,8 @@ def load_model(path: Path) -> VideoModel:
     """
     try:
         return read(path).build()
-    except CheckpointError as error:
-        raise CheckpointError(f"'{path}' can't be loaded: {error}") from error
+    except (CheckpointError, ConfigurationError) as error:
+        raise type(error)(f"'{path}' can't be loaded: {error}") from error
 
 
 def encode(
@@ -112,15 +121,16 @@ def read(path: Path) -> ModelFile:
     """Read a model file without building the model.
 
     Raises:
-        CheckpointError: If the file is missing, damaged or of another kind.
+        CheckpointError: If the file is missing, damaged or of another kind, or larger than the free memory.
     """
+    check_file_size(path)
     try:
         with safe_open(path, framework="pt") as file:
             facts = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except OSError as error:
         raise CheckpointError(f"no file of weights at '{path}': {error.strerror or error}") from error
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"'{path}' is damaged or no safetensors file: {error}") from error
     if facts.pop("format", None) != FORMAT:
         raise CheckpointError(f"'{path}' wasn't written by this project: its metadata lack format={FORMAT}")
@@ -135,7 +145,7 @@ def read(path: Path) -> ModelFile:
 
 
 def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, shown: int | None = _SHOWN) -> None:
-    """Compare weights with the state dict of the model they are meant for.
+    """Compare weights with the state dict of the model they are meant for, and see that they are numbers.
 
     Args:
         state: The weights.
@@ -143,7 +153,8 @@ def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, shown: 
         shown: Most names of a kind that the message lists, or None for all.
 
     Raises:
-        CheckpointError: If names are missing or unexpected, or shapes differ; lists them.
+        CheckpointError: If names are missing or unexpected, shapes differ, or values aren't finite; lists
+            them.
     """
     shapes = [
         f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
@@ -154,10 +165,15 @@ def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, shown: 
         "missing": [name for name in own if name not in state],
         "unexpected": [name for name in state if name not in own],
         "of another shape": shapes,
+        "not finite": [name for name in own if name in state and not shapes and not _finite(state[name])],
     }
     mismatches = [f"{_join_names(names, shown)} {what}" for what, names in problems.items() if names]
     if mismatches:
         raise CheckpointError(f"the weights must fit the model, but there are {'; '.join(mismatches)}")
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
 
 
 def _join_names(names: Collection[str], shown: int | None) -> str:
@@ -167,9 +183,9 @@ def _join_names(names: Collection[str], shown: int | None) -> str:
 
 def _settings(text: str, path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"'{path}' must name its model in JSON, got {text!r}") from error
+        settings = parse_json(text)
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' must name its model in JSON, got {text!r:.{_LENGTH}}") from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"'{path}' must name its model in JSON, got {text!r}")
+        raise CheckpointError(f"'{path}' must name its model in JSON, got {text!r:.{_LENGTH}}")
     return settings

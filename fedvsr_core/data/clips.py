@@ -9,6 +9,9 @@ import numpy.typing as npt
 Frames = npt.NDArray[np.uint8]
 """High- or low-resolution frames of shape (T, H, W, 3), RGB."""
 
+MOST_PIXELS = 2**27
+"""Of a frame that is read, 16384x8192: beyond, a header alone could take gigabytes."""
+
 Box = tuple[slice, slice, slice]
 """Which frames, rows and columns; steps are 1."""
 

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from fedvsr_core.data.clips import MOST_PIXELS
 from fedvsr_core.errors import DataError
 
 PQ, HLG = 16, 18
@@ -22,6 +23,7 @@ _MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 """RGB, BT.709, unspecified, FCC, both BT.601, SMPTE 240M, BT.2020 with non-constant luminance."""
 _PROGRESSIVE = 1
 _OPTIONS = {"protocol_whitelist": "file"}  # a playlist that is called a video must not fetch anything
+_DECODING = {"max_pixels": str(MOST_PIXELS)}  # frames may be larger than the header says
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,29 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         streams = videos_of(container)
         if not streams:
             raise DataError(f"expected a video at '{path}', but the file has none that can be decoded")
+        if _area(streams[0]) > MOST_PIXELS:
+            size = f"{streams[0].codec_context.width}x{streams[0].codec_context.height}"
+            raise DataError(
+                f"frames of '{path}' must have at most {MOST_PIXELS} pixels, have {size} by its header;"
+                " re-encode it or leave it out"
+            )
+        streams[0].codec_context.options = _DECODING
         yield container, streams[0]
+
+
+@contextmanager
+def decodable(path: Path) -> Iterator[None]:
+    """Say of which file it is what the decoder, its filters or the numbers of a header make impossible.
+
+    Raises:
+        DataError: If something does.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (av.FFmpegError, ValueError, ArithmeticError, MemoryError) as error:
+        raise DataError(f"'{path}' can't be decoded ({error}); re-encode it or leave it out") from error
 
 
 def videos_of(container: InputContainer) -> list[VideoStream]:

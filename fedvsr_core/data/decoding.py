@@ -11,7 +11,7 @@ import numpy.typing as npt
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from fedvsr_core.data.containers import open_video
+from fedvsr_core.data.containers import decodable, open_video
 from fedvsr_core.data.frame_index import FrameIndex, OnDamage, decoded, index_of
 from fedvsr_core.errors import DataError
 
@@ -59,11 +59,12 @@ def decode(
     begin = max(first - margin, 0)
     coded = _run(path, index, begin, min(stop + margin, len(index.times)), on_damage)
     seen = _rgb(coded, "rgb48le" if deep else "rgb24", deinterlace=look.interlaced)
-    for frame in islice(seen, first - begin, stop - begin):
-        image = np.asarray(frame.to_ndarray())
-        if look.mirrored:
-            image = image[:, ::-1]
-        yield np.ascontiguousarray(np.rot90(image, -look.turned // 90))
+    with decodable(path):
+        for frame in islice(seen, first - begin, stop - begin):
+            image = np.asarray(frame.to_ndarray())
+            if look.mirrored:
+                image = image[:, ::-1]
+            yield np.ascontiguousarray(np.rot90(image, -look.turned // 90))
 
 
 def _run(

@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fedvsr_core.data.containers import Shown, open_video, shown
+from fedvsr_core.data.containers import Shown, decodable, open_video, shown
 from fedvsr_core.errors import DataError
 
 OnDamage = Callable[[str], object]
@@ -81,7 +81,8 @@ def index_of(path: Path) -> FrameIndex:
     if not path.exists():
         raise DataError(f"there is no video file or folder of frames at '{path}'")
     facts = path.stat()
-    return _index_of(path, facts.st_mtime_ns, facts.st_size)
+    with decodable(path):
+        return _index_of(path, facts.st_mtime_ns, facts.st_size)
 
 
 def decoded(

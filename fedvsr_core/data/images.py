@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fedvsr_core.data.clips import Box, Frames
+from fedvsr_core.data.clips import MOST_PIXELS, Box, Frames
 from fedvsr_core.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -21,6 +21,8 @@ VIDEO_SUFFIXES = frozenset(
     | {".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".mxf", ".dv", ".y4m", ".gif"}
 )
 
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP")
+"""What is looked for in a file, whatever its suffix: PIL knows others, some of which start programs."""
 _READ_AS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _READ_AS_STORED = cv2.IMREAD_UNCHANGED
 _SHOWN = 3
@@ -186,16 +188,24 @@ def _by_pattern(images: list[Path]) -> list[list[Path]]:
 
 
 def image_size(file: Path) -> tuple[int, int]:
-    """Height and width of an image, from its header.
+    """Height and width of an image, from its header; nothing that it asks for is done or allocated.
 
     Raises:
-        DataError: If it has none that can be read.
+        DataError: If it has none that can be read, or too many pixels.
     """
     try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except OSError as error:  # PIL's own error is one
+        with Image.open(file, formats=_FORMATS) as image:
+            height, width = image.height, image.width
+    except Image.DecompressionBombError as error:
+        raise DataError(f"'{file}': {error}; replace or remove it") from error
+    except (OSError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise DataError(f"'{file}' can't be read as an image; replace or remove it") from error
+    if height * width > MOST_PIXELS:
+        raise DataError(
+            f"'{file}' must have at most {MOST_PIXELS} pixels, has {width}x{height} by its header; replace or"
+            " remove it"
+        )
+    return height, width
 
 
 def read_image(file: Path, *, as_stored: bool = False, deep: bool = False) -> npt.NDArray[Any]:
@@ -207,14 +217,18 @@ def read_image(file: Path, *, as_stored: bool = False, deep: bool = False) -> np
         deep: RGB of 16 bits where the file has them.
 
     Raises:
-        DataError: If it can't be decoded.
+        DataError: If it can't be decoded, or has too many pixels.
     """
     try:
         data = np.fromfile(file, np.uint8)
     except OSError as error:
         raise DataError(f"there is no image '{file}'; restore it") from error
+    image_size(file)  # before memory is taken
     flags = _READ_AS_STORED if as_stored else _READ_AS | (cv2.IMREAD_ANYDEPTH if deep else 0)
-    image = cv2.imdecode(data, flags) if data.size else None
+    try:
+        image = cv2.imdecode(data, flags)
+    except cv2.error:
+        image = None
     if image is None:
         raise DataError(f"'{file}' can't be read as an image; replace or remove it")
     return np.asarray(image if as_stored else cv2.cvtColor(image, cv2.COLOR_BGR2RGB))

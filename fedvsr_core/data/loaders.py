@@ -27,6 +27,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
+_DRAWS = 20
+"""Draws of a sample before the data are given up."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Batches:
     Sample ``i`` is a pure function of (seed, i), so that it doesn't matter who prepares it, or when. With a
     number of steps, it is of a clip in proportion to its windows and its area, then of a window, a crop and
     a turn, all equally likely. With a number of epochs, each of them takes every window once, in an order of
-    its own, and crops and turns are as before. A clip shorter than the window is continued by reflection.
+    its own, and crops and turns are as before. A clip shorter than the window is continued by reflection. A
+    clip that can't be read where it is drawn is named, once, and that sample drawn anew.
 
     Args:
         shots: The client's clips, with their low-resolution frames. Those that are smaller than the crop are
@@ -106,6 +109,8 @@ class Batches:
         self._bounds = np.cumsum([number * area for number, area in zip(self._windows, areas, strict=True)])
         self._ends = np.cumsum(self._windows)
         self._epoch: tuple[int, npt.NDArray[np.int64]] | None = None
+        self._damaged: dict[int, str] = {}  # clips, and what is wrong with each
+        self._tries: dict[int, int] = {}  # of samples that were drawn anew
 
     def __len__(self) -> int:
         if self.training.epochs is None:
@@ -120,7 +125,7 @@ class Batches:
         """The batch of one step; `to_float` makes it what a network takes."""
         size, (share, shares) = self.training.batch, self._share
         indices = range(step * size, (step + 1) * size)[share * size // shares : (share + 1) * size // shares]
-        samples = [self.sample(self.draw(index)) for index in indices]
+        samples = [self._readable(index) for index in indices]
         lows, highs = zip(*samples, strict=True)
         return torch.stack(lows), torch.stack(highs)
 
@@ -135,12 +140,12 @@ class Batches:
         own._share = rank, count
         return own
 
-    def draw(self, index: int) -> Draw:
-        """Decide where sample ``index`` comes from."""
-        rng = np.random.default_rng((self.seed, index))
+    def draw(self, index: int, attempt: int = 0) -> Draw:
+        """Decide where sample ``index`` comes from; ``attempt`` counts the draws that couldn't be read."""
+        rng = np.random.default_rng((self.seed, index, attempt) if attempt else (self.seed, index))
         window = int(rng.integers(self._bounds[-1]))
         flip_rows, flip_columns, transpose, reverse = rng.integers(2, size=4).astype(bool).tolist()
-        if self.training.epochs is None:
+        if self.training.epochs is None or attempt:
             clip = int(np.searchsorted(self._bounds, window, side="right"))
             start = int(rng.integers(self._windows[clip]))
         else:
@@ -176,9 +181,34 @@ class Batches:
         digest = blake2b(digest_size=16)
         sizes = f"{self.training.window} {self.training.patch}"
         for index in range(len(self) * self.training.batch):
-            draw = self.draw(index)
+            draw = self.draw(index, self._tries.get(index, 0))
             digest.update(f"{_low(self.shots[draw.clip]).shape} {sizes} {draw}\n".encode())
         return digest.hexdigest()
+
+    def _readable(self, index: int) -> tuple[Tensor, Tensor]:
+        """Cut out sample ``index``, drawn anew while what was drawn can't be read.
+
+        Raises:
+            DataError: If nothing that is drawn can be read.
+        """
+        for attempt in range(_DRAWS):
+            draw = self.draw(index, attempt)
+            try:
+                sample = self.sample(draw)
+            except DataError as error:
+                if draw.clip not in self._damaged:
+                    self._damaged[draw.clip] = str(error)
+                    _log.warning(
+                        "left out where it is damaged: clip '%s': %s", self.shots[draw.clip].name, error
+                    )
+                continue
+            if attempt:
+                self._tries[index] = attempt
+            return sample
+        raise DataError(
+            f"{len(self._damaged)} of {len(self.shots)} clips can't be read, such as: "
+            f"{next(iter(self._damaged.values()))}; 'fedvsr data check' shows all of them"
+        )
 
     def _turned(self, cut: Tensor, draw: Draw) -> Tensor:
         """A crop as it was drawn, on the device."""

@@ -6,7 +6,6 @@ contiguous, and become a tensor without rearranging. Files are mapped into memor
 a crop touches are read.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fedvsr_core.components import Count, build
-from fedvsr_core.data.clips import Box, Frames
+from fedvsr_core.data.clips import MOST_PIXELS, Box, Frames
 from fedvsr_core.data.degradation import Degradation
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
+from fedvsr_core.json_text import parse_json
+from fedvsr_core.printable import printable
 
 STORE = "clip-store.json"
 CLIP = "clip.json"
@@ -120,18 +121,21 @@ class ClipStore:
                 if clip["held-out"] == held_out
                 for facts in clip["shots"]
             ]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
                 f"the clip store '{self.folder}' is damaged: {error!r} is missing or wrong; prepare it again"
             ) from error
 
     def _shot(self, clip: dict[str, Any], facts: dict[str, Any], made_by: Degradation | None) -> Shot:
-        folder, (frames, height, width) = self.folder / clip["folder"], facts["size"]
+        folder, size = self.folder / clip["folder"], [int(side) for side in facts["size"]]
+        if len(size) != 3 or min(size) < 1 or size[1] * size[2] > MOST_PIXELS:
+            raise ValueError(f"size {size}")
+        frames, height, width = size
         low = None
         if facts["low"] is not None:
             low = Planes(folder / facts["low"], frames, height // self.scale, width // self.scale)
         return Shot(
-            facts["name"],
+            printable(str(facts["name"])),
             Planes(folder / facts["high"], frames, height, width),
             low,
             None if clip["low-is-given"] else made_by,
@@ -146,7 +150,7 @@ def is_store(folder: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(parse_json(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"'{path}' can't be read as part of a clip store; prepare it again") from error
 

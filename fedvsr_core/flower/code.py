@@ -1,5 +1,6 @@
 """A digest of the code that trains, so that nobody aggregates what other code made."""
 
+import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
@@ -11,6 +12,8 @@ from zipfile import BadZipFile, ZipFile
 from fedvsr_core.errors import DataError
 
 PACKAGES = ("client_app", "fedvsr_core")
+_LARGEST = 100_000_000
+"""Bytes of an unpacked bundle."""
 
 
 @lru_cache(maxsize=1)
@@ -42,18 +45,25 @@ def digest_of_app(app: Path) -> str:
         DataError: If it is neither, or lacks `PACKAGES`.
     """
     if app.is_dir():
-        missing = [name for name in PACKAGES if not (app / name).is_dir()]
-        if missing:
-            raise DataError(
-                f"'{app}' must be an app with the packages {' and '.join(PACKAGES)}, lacks {missing}"
-            )
-        return digest_of(app / name for name in PACKAGES)
+        return _digest_in(app, app)
     try:
         with TemporaryDirectory() as folder, ZipFile(app) as bundle:
+            if (size := sum(entry.file_size for entry in bundle.infolist())) > _LARGEST:
+                raise DataError(
+                    f"'{app}' would unpack to {size} bytes; Flower takes bundles of 10 MB at most"
+                )
             bundle.extractall(folder)
-            return digest_of_app(Path(folder))
-    except (OSError, BadZipFile) as error:
+            return _digest_in(Path(folder), app)
+    except (OSError, BadZipFile, RuntimeError, NotImplementedError, ValueError, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"'{app}' must be the folder of an app or its bundle, but: {error}") from error
+
+
+def _digest_in(folder: Path, app: Path) -> str:
+    if missing := [name for name in PACKAGES if not (folder / name).is_dir()]:
+        raise DataError(f"'{app}' must be an app with the packages {' and '.join(PACKAGES)}, lacks {missing}")
+    return digest_of(folder / name for name in PACKAGES)
 
 
 def code_folders() -> list[Path]:

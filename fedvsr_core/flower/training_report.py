@@ -7,6 +7,7 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
+from fedvsr_core.printable import printable
 
 LONGEST_S = 1e7
 """Seconds that no round takes: 115 days."""
@@ -105,9 +106,9 @@ class TrainingReport:
             },
             seconds=float(number(keys.SECONDS)),
             peak_memory_mb=float(number(keys.PEAK_MEMORY_MB)),
-            device=str(words[keys.DEVICE]),
+            device=printable(str(words[keys.DEVICE])),
             code=str(words[keys.CODE]),
-            batches=str(words[keys.BATCHES]),
+            batches=printable(str(words[keys.BATCHES])),
             epsilon=fraction(keys.EPSILON),
             delta=fraction(keys.DELTA),
         )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fedvsr_core.errors import CheckpointError
 from fedvsr_core.inference.tiles import WHOLE, Tiling, restore_tiled
 from fedvsr_core.models.contract import VideoModel
 
@@ -47,6 +48,7 @@ def upscale_frames(
 
     Raises:
         MemoryError: If memory is too small for the smallest tiles.
+        CheckpointError: If what the network makes isn't finite.
     """
     for window, ahead, new in _windows(frames, chunk, before):
         low = np.stack(window)
@@ -99,9 +101,15 @@ def _restore(
     pixels = low if low.dtype == np.uint8 else low.astype(np.float32)
     clip = torch.from_numpy(pixels).permute(0, 3, 1, 2)[None].float() / largest
     frames = wanted.stop - wanted.start
-    return restore_tiled(
+    high = restore_tiled(
         lambda tile: model(tile.to(device), wanted), clip, scale=model.scale, tiling=tiling, frames=frames
     )[0]
+    if not bool(high.isfinite().all()):  # it would be rounded to black
+        raise CheckpointError(
+            f"the network makes frames that aren't finite of a clip of {low.shape[2]}x{low.shape[1]};"
+            " its weights are damaged, or too large: take another checkpoint"
+        )
+    return high
 
 
 @torch.inference_mode()

@@ -37,8 +37,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from fedvsr_core.checkpoints.atomic import sync_folder
+from fedvsr_core.checkpoints.atomic import storing, sync_folder
 from fedvsr_core.errors import CheckpointError
+from fedvsr_core.json_text import parse_json
+from server_app.records.lines import check_line
 
 Line = dict[str, Any]
 """One entry of the journal."""
@@ -62,10 +64,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        whole = _whole_lines(path) if path.exists() else []
-        self._file = path.open("ab")
-        self._file.truncate(sum(map(len, whole)))
-        sync_folder(path.parent)
+        self._end = sum(map(len, _whole_lines(path) if path.exists() else []))
+        with storing(path):
+            self._file = path.open("ab", buffering=0)  # what a disk refuses must not be tried again by itself
+            self._file.truncate(self._end)
+            sync_folder(path.parent)
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Write one line.
@@ -75,9 +78,16 @@ class Journal:
 
         Raises:
             TypeError: If a value is none of these.
+            StorageError: If the disk is full; the line isn't there then, and the next one stands by itself.
         """
-        self._file.write(json.dumps(plain_json(line), allow_nan=False).encode() + b"\n")
-        self._sync()
+        text = json.dumps(plain_json(line), allow_nan=False).encode() + b"\n"
+        with storing(self.path):
+            self._file.truncate(self._end)  # what a full disk took of an earlier line
+            left = memoryview(text)
+            while left:
+                left = left[self._file.write(left) or 0 :]
+            os.fsync(self._file.fileno())
+        self._end += len(text)
 
     def cut_after(self, last_round: int) -> None:
         """Drop everything from the first line of a later round on, to continue from ``last_round``.
@@ -89,12 +99,14 @@ class Journal:
         first = next(later, len(whole))
         if first == len(whole):
             return
-        with self.path.with_suffix(".discarded.jsonl").open("ab") as aside:
-            aside.writelines(whole[first:])
-            aside.flush()
-            os.fsync(aside.fileno())
-        self._file.truncate(sum(map(len, whole[:first])))
-        self._sync()
+        with storing(self.path):
+            with self.path.with_suffix(".discarded.jsonl").open("ab") as aside:
+                aside.writelines(whole[first:])
+                aside.flush()
+                os.fsync(aside.fileno())
+            self._end = sum(map(len, whole[:first]))
+            self._file.truncate(self._end)
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -108,10 +120,6 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
 
 def read_journal(path: Path) -> list[Line]:
     """All lines of a journal, which may still be growing; a half-written last line is left out.
@@ -122,6 +130,23 @@ def read_journal(path: Path) -> list[Line]:
     if not path.exists():
         raise CheckpointError(f"a run directory must have a journal, but there is no '{path}'")
     return [json.loads(text) for text in _whole_lines(path)]
+
+
+def read_checked(path: Path) -> list[Line]:
+    """All lines of a journal that anyone may have written, as `read_journal`; each holds what readers need.
+
+    Raises:
+        CheckpointError: As `read_journal`, or if a line lacks something or holds something else.
+    """
+    lines = read_journal(path)
+    for number, line in enumerate(lines, start=1):
+        try:
+            check_line(line)
+        except ValueError as error:
+            raise CheckpointError(
+                f"line {number} of '{path}' can't be from a run of this version ({error}); remove it"
+            ) from error
+    return lines
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -138,7 +163,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 def _is_object(text: bytes) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(parse_json(text), dict)
     except ValueError:  # no JSON, or no UTF-8
         return False
 

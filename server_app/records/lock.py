@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fedvsr_core.checkpoints.atomic import storing
 from fedvsr_core.errors import FederationError
 
 _LOCK = ".lock"
@@ -26,9 +27,12 @@ def locked(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
 
     Raises:
         FederationError: If another process is writing there.
+        StorageError: If the folder may not be written to, or its disk is full.
     """
     end = time.monotonic() + max(wait_s, _POLL_S)  # whoever looks holds the lock for a moment
-    with (folder / _LOCK).open("a+") as file:
+    with storing(folder):
+        lock = (folder / _LOCK).open("a+")
+    with lock as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,9 +45,10 @@ def locked(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
                         " wait until it ends or choose another folder"
                     ) from error
             time.sleep(_POLL_S)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with storing(folder):
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
         yield
 
 

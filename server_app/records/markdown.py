@@ -1,13 +1,26 @@
 """Tables and numbers as Markdown text."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
+
+from fedvsr_core.printable import printable
+
+_LITERAL = re.compile("`[^`]*`")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """The lines of a table; bars and line breaks in them are made harmless."""
-    texts = [[" ".join(str(value).replace("|", "\\|").split()) for value in row] for row in rows]
+    """The lines of a table; whatever is in its cells stays in them, and is shown as the text that it is."""
+    texts = [[harmless(" ".join(str(value).split())).replace("|", "\\|") for value in row] for row in rows]
     return [f"| {' | '.join(row)} |" for row in [list(header), ["---"] * len(header), *texts]]
+
+
+def harmless(text: str) -> str:
+    """Text without HTML, links, pictures and control characters; what stands in backticks is shown anyway."""
+    text = printable(text)
+    if _LITERAL.fullmatch(text):
+        return text
+    return text.replace("<", "&lt;").replace("](", "]\\(")
 
 
 def number(value: float | str | None, digits: int) -> str:

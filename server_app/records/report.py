@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.evaluation.held_out import Sample
 from server_app.records.crops import draw_crops
-from server_app.records.journal import read_journal
+from server_app.records.journal import read_checked
 from server_app.records.plots import plot_losses, plot_psnr, plot_weights
 from server_app.records.run_dir import RunDir
 from server_app.records.summary import summary
@@ -21,7 +21,7 @@ def write_report(run: RunDir, samples: Sequence[Sample] = ()) -> None:
     Raises:
         CheckpointError: If the journal is missing or damaged.
     """
-    lines = read_journal(run.journal)
+    lines = read_checked(run.journal)
     plot_psnr(lines, run.psnr_plot)
     plot_losses(lines, run.losses_plot)
     plot_weights(lines, run.weights_plot)

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from secrets import token_hex
 
+from fedvsr_core.checkpoints.atomic import storing
 from fedvsr_core.errors import ConfigurationError
 from server_app.records.lock import is_locked, locked
 
@@ -37,6 +38,7 @@ class RunDir:
 
         Raises:
             ConfigurationError: If ``root`` isn't absolute or can't be made.
+            StorageError: If its disk is full, or may not be written to.
         """
         stamp = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%d-%H%M%S")
         name = "-".join([stamp, *labels])
@@ -49,12 +51,13 @@ class RunDir:
             ) from error
         for attempt in count(1):
             run = cls(parent / (name if attempt == 1 else f"{name}-{attempt}"))
-            try:
-                run.path.mkdir()
-            except FileExistsError:
-                continue  # another run started in the same second
-            run.checkpoints.mkdir()
-            (run.path / _ID).write_text(f"{run.path.name}-{token_hex(4)}")
+            with storing(run.path):
+                try:
+                    run.path.mkdir()
+                except FileExistsError:
+                    continue  # another run started in the same second
+                run.checkpoints.mkdir()
+                (run.path / _ID).write_text(f"{run.path.name}-{token_hex(4)}")
             return run
         raise AssertionError("count() doesn't end")
 

@@ -17,7 +17,7 @@ from server_app.records.history import (
     trainings,
 )
 from server_app.records.journal import Line
-from server_app.records.markdown import duration, number, ranges, signed, table
+from server_app.records.markdown import duration, harmless, number, ranges, signed, table
 from server_app.records.privacy import privacy
 from server_app.records.provenance import command
 from server_app.records.refusals import persistent_offenders, refusals
@@ -75,7 +75,7 @@ def _title(lines: Sequence[Line]) -> list[str]:
     return [
         f"# {name or 'Federated run'}: {rounds_done(lines)} rounds",
         "",
-        f"Outcome: **{ended}**. Training and evaluation took {duration(seconds)}."
+        f"Outcome: **{harmless(ended)}**. Training and evaluation took {duration(seconds)}."
         f" Of these, evaluation took {duration(scoring)}.",
     ]
 
@@ -140,7 +140,10 @@ def _scores(lines: Sequence[Line]) -> list[str]:
 
 
 def _protocol(scored: Evaluation) -> list[str]:
-    return ["", f"Protocol {Protocol(**scored.protocol)}."] if scored.protocol else []
+    try:
+        return ["", f"Protocol {Protocol(**scored.protocol)}."] if scored.protocol else []
+    except (TypeError, ValueError):  # of another version
+        return ["", harmless(f"Protocol {scored.protocol}.")]
 
 
 def _clients_scores(lines: Sequence[Line]) -> list[str]:

@@ -1,7 +1,9 @@
 """From a place on disk to shots: one video file, or one folder of frames."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from fedvsr_core.data.clips import Cut
@@ -11,6 +13,7 @@ from fedvsr_core.data.frames import VideoFrames, pick_frames
 from fedvsr_core.data.images import ImageFrames, folder_notes, image_files, image_size, runs_of
 from fedvsr_core.data.shots import Shot
 from fedvsr_core.errors import DataError
+from fedvsr_core.printable import printable
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +44,11 @@ class Entry:
     files: tuple[str, ...] | None = None
     size: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        """Names of files may hold anything; what a clip is called is shown, and sent to a journal."""
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "label", self.label and printable(self.label))
+
 
 def open_entry(
     entry: Entry, *, scale: int, max_frames: int | None = None, fps: float | None = None, every: bool = False
@@ -52,7 +60,8 @@ def open_entry(
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
         max_frames: Frames to take at most, from the start; None takes all.
         fps: Frames a second to take of a video file; None takes every frame.
-        every: Whether the header of every image that is taken is read, rather than that of the first.
+        every: Whether the header of every image that is taken is read, rather than that of the first; those
+            that can't be read are left out with a warning, as if they were missing.
 
     Returns:
         One shot; of a folder whose numbering has gaps, a shot for each run without one.
@@ -70,9 +79,10 @@ def open_entry(
         )
     for note in folder_notes(entry.high) if entry.files is None else ():
         _log.warning("clip '%s': %s", entry.name, note)
-    height, width = entry.size or image_size(files[0])
-    for file in files[:max_frames] if every else ():
-        if (size := image_size(file)) != (height, width):
+    sizes, broken = _sizes(entry, files[: max_frames if every else 1])
+    height, width = next(iter(sizes.values()))
+    for file, size in sizes.items():
+        if size != (height, width):
             raise DataError(
                 f"frames of a clip must have one size, but '{file}' is {size[1]}x{size[0]} after"
                 f" {width}x{height}; replace or remove it"
@@ -80,10 +90,38 @@ def open_entry(
     low = None if entry.low is None else open_low(entry, entry.low, scale, len(files), height, width)
     shot = Shot(entry.name, ImageFrames(files, height, width), label=entry.label).cropped(scale)
     shot = replace(shot, low=low, low_by=entry.low_by)
-    runs = runs_of([file.name for file in files[:max_frames]])
-    if len(runs) == 1:
+    runs = without(broken, runs_of([file.name for file in files[:max_frames]]))
+    if len(runs) == 1 and not broken:
         return [replace(shot.between(*runs[0]), name=entry.name)]
     return [shot.between(first, stop) for first, stop in runs]
+
+
+def _sizes(entry: Entry, files: Sequence[Path]) -> tuple[dict[Path, tuple[int, int]], list[int]]:
+    """The size of each image, and the places of those that can't be read, each of which is named."""
+    if entry.size is not None:
+        return {files[0]: entry.size}, []
+    sizes: dict[Path, tuple[int, int]] = {}
+    problems: dict[int, DataError] = {}
+    for place, file in enumerate(files):
+        try:
+            sizes[file] = image_size(file)
+        except DataError as error:
+            problems[place] = error
+    if not sizes:
+        raise problems[0]
+    for problem in problems.values():
+        _log.warning("clip '%s' is cut there: left out: %s", entry.name, problem)
+    return sizes, list(problems)
+
+
+def without(places: Iterable[int], runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs of frames, first and stop, cut at some places, which are left out."""
+    gone = sorted(places)
+    kept = []
+    for first, stop in runs:
+        ends = [first - 1, *(place for place in gone if first <= place < stop), stop]
+        kept += [(end + 1, after) for end, after in pairwise(ends) if end + 1 < after]
+    return kept
 
 
 def _files(entry: Entry, folder: Path) -> tuple[Path, ...]:

@@ -78,9 +78,9 @@ class Kinetics(Layout):
 def _read_labels(path: Path) -> dict[str, str]:
     """From the identifier of a video (11 characters) to its label."""
     try:
-        with path.open(newline="") as file:
-            return {row["youtube_id"]: row["label"] for row in csv.DictReader(file)}
-    except (OSError, KeyError) as error:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["youtube_id"]: row["label"] for row in csv.DictReader(file) if row["label"]}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"'{path}' can't be read as the list of Kinetics, a CSV file with the columns label and"
             f" youtube_id: {error!r}"

@@ -57,4 +57,8 @@ class Vimeo90K(Layout):
         path = self.folder / file
         if not path.is_file():
             raise DataError(f"expected the list '{path}' of Vimeo-90K, found none; copy it from the archive")
-        return [Path(line.strip()).as_posix() for line in path.read_text().splitlines() if line.strip()]
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"'{path}' can't be read as a list of Vimeo-90K: {error}") from error
+        return [Path(line.strip()).as_posix() for line in lines if line.strip()]

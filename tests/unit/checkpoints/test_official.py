@@ -1,6 +1,7 @@
 """Promises: weights of any family are read without running their code, and fit to the last name, or don't."""
 
 import pickle
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -96,7 +97,7 @@ def test_no_file(tmp_path):
 
 def test_more_than_tensors_under_the_entry(tmp_path):
     torch.save({"params": {"iteration": 7}}, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match=r"must hold tensors by name, .* got 'iteration'$"):
+    with pytest.raises(CheckpointError, match=r"must hold plain tensors by name, .* got 'iteration'$"):
         read_published(tmp_path / "weights.pth")
 
 
@@ -125,3 +126,32 @@ def test_two_names_for_one_weight():
         convert_weights(
             {"a.weight": torch.zeros(1), "b.weight": torch.zeros(1)}, {}, lambda name: name.replace("b", "a")
         )
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
+    torch.save({"a": torch.zeros(10**6)}, tmp_path / "a.pth")
+    with ZipFile(tmp_path / "a.pth") as whole, ZipFile(tmp_path / "b.pth", "w", ZIP_DEFLATED) as bomb:
+        for entry in whole.namelist():
+            bomb.writestr(entry, whole.read(entry))
+    assert read_published(tmp_path / "a.pth").state["a"].shape == (10**6,)
+    with pytest.raises(CheckpointError, match=r"b\.pth' has .* bytes, but would unpack to 400"):
+        read_published(tmp_path / "b.pth")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {1: torch.zeros(2)},
+        {"params": {1: torch.zeros(2)}},
+        {"a": torch.zeros(2).to_sparse()},
+        {"a": torch.zeros(2, device="meta")},
+        {"a": [torch.zeros(2)]},
+        {"a": {"b": torch.zeros(2)}},
+        {},
+    ],
+    ids=str,
+)
+def test_only_plain_tensors_by_name_are_weights(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="must hold plain tensors by name"):
+        read_published(tmp_path / "a.pth")

@@ -114,7 +114,7 @@ def test_a_model_of_another_project_is_refused(tmp_path: Path) -> None:
 def test_settings_that_build_no_model_are_refused(tmp_path: Path) -> None:
     other = {"_target_": "fedvsr_core.models.contract.SizeNeeds", "multiple": 4}
     save_model(tmp_path / "model.safetensors", state(), other)
-    with pytest.raises(CheckpointError, match=r"must name a video model, got .*SizeNeeds"):
+    with pytest.raises(ConfigurationError, match=r"must name a VideoModel .*, got .*SizeNeeds"):
         load_model(tmp_path / "model.safetensors")
 
 
@@ -142,3 +142,45 @@ def test_every_truncated_file_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content[:length])
         with pytest.raises(CheckpointError):
             read(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    weights = state()
+    name = next(iter(weights))
+    weights[name][0] = value
+    save_model(tmp_path / "m.safetensors", weights, MODEL)
+    with pytest.raises(CheckpointError, match=f"there are {name} not finite"):
+        load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"width": 1_000_000}, "than .* parameters need|of another shape"),
+        ({"width": 10**400}, "Overflow when unpacking long long$"),
+        ({"width": "wide"}, "model.width: .* got 'wide'"),
+        ({"blocks": 10**9}, "more than [0-9]+ tensors of weights"),
+        ({"blocks": 3}, "missing"),
+        ({"scale": -1}, "scale"),
+        ({"depth": 3}, "has no such argument"),
+        ({"_target_": "torch.optim.SGD"}, "VideoModel"),
+        ({"_target_": "os.system"}, "must name a class below"),
+        ({"width": {"_target_": "fedvsr_core.models.vrt.VRT"}}, "model.width"),
+    ],
+)
+def test_absurd_settings_are_refused_before_memory_is_taken(
+    tmp_path: Path, changed: dict[str, Any], why: str
+) -> None:
+    save_model(tmp_path / "m.safetensors", state(), {**MODEL, **changed})
+    with pytest.raises((CheckpointError, ConfigurationError), match=why):
+        load_model(tmp_path / "m.safetensors")
+
+
+def test_deep_metadata_are_refused(tmp_path: Path) -> None:
+    deep = '{"_target_":' * 100_000 + "1" + "}" * 100_000
+    for text in (deep, "[" * 100_000, "1" * 5000, "\x00"):
+        save_file(state(), tmp_path / "m.safetensors", {"format": "fedvsr-1", "model": text})
+        with pytest.raises(CheckpointError, match="must name its model in JSON") as caught:
+            load_model(tmp_path / "m.safetensors")
+        assert len(str(caught.value)) < 600

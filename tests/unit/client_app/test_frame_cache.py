@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import numpy as np
+import pytest
 
 from client_app.frame_cache import CachedPixels, FrameCache, base_of, decoded_size
 from fedvsr_core.data.clips import ALL, Cut
 from fedvsr_core.data.degradation import Bicubic, MadeLow, bicubic_down
 from fedvsr_core.data.store import Planes
+from fedvsr_core.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
 SIZE = PIXELS.nbytes
@@ -108,3 +110,23 @@ def test_what_is_larger_than_all_memory_is_decoded_anew():
     assert not isinstance(wrapped, CachedPixels)
     wrapped[ALL], wrapped[ALL]
     assert len(pixels.decoded) == 2
+
+
+class Damaged(Counted):
+    """Pixels whose first frame can't be decoded."""
+
+    def __getitem__(self, box):
+        self.decoded.append(box)
+        if box[0].indices(2)[0] == 0:
+            raise DataError("frame 0 can't be decoded")
+        return PIXELS[box]
+
+
+def test_of_a_damaged_clip_what_can_be_read_is_read_as_without_a_cache():
+    pixels = Damaged("a")
+    cached = FrameCache(2 * SIZE).wrap(pixels)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached[1:2, 0:8, 0:8], PIXELS[1:2])
+        with pytest.raises(DataError, match="frame 0"):
+            cached[0:1, 0:8, 0:8]
+    assert pixels.decoded.count(ALL) == 1

@@ -255,6 +255,50 @@ def test_shares_make_the_whole_batch(count):
     assert {share.digest() for share in shares} == {whole.digest()}
 
 
+class Damaged:
+    """Frames of which some can't be read."""
+
+    def __init__(self, frames, bad):
+        self.frames, self.bad = frames, bad
+        self.shape = frames.shape
+
+    def __getitem__(self, box):
+        if set(range(*box[0].indices(len(self.frames)))) & set(self.bad):
+            raise DataError("frame can't be decoded")
+        return self.frames[box]
+
+
+def damaged(bad, **about):
+    sound = clip(**about)
+    return replace(sound, high=Damaged(sound.high, bad))
+
+
+@pytest.mark.parametrize("epochs", [None, 2.0])
+def test_what_is_damaged_is_named_once_and_all_else_trained_on(caplog, epochs):
+    training = TRAINING.model_copy(update={"steps": 30, "epochs": epochs})
+    shots = [damaged(range(40), name="whole", frames=40), damaged([20], name="part", frames=40, seed=1)]
+    batches = Batches(shots, training, seed=1)
+    seen = all_of(batches)
+    assert len(seen) == len(batches)
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "left out where it is damaged: clip 'part': frame can't be decoded",
+        "left out where it is damaged: clip 'whole': frame can't be decoded",
+    ]
+    # In any order, by any number of threads: the same samples and the same digest.
+    again = Batches(shots, training, seed=1, workers=3)
+    backwards = [again.batch(step) for step in reversed(range(len(batches)))][::-1]
+    for one, other in zip(seen, all_of(backwards), strict=True):
+        assert torch.equal(one, other)
+    assert again.digest() == batches.digest()
+    assert Batches(shots, training, seed=1).digest() != batches.digest()  # before anything was read
+
+
+def test_data_that_cannot_be_read_at_all_are_refused():
+    batches = Batches([damaged(range(6))], TRAINING, seed=1)
+    with pytest.raises(DataError, match="1 of 1 clips can't be read, such as: frame can't be decoded"):
+        batches.batch(0)
+
+
 def test_a_gpu_gets_crops_from_pinned_memory_and_turns_them(monkeypatch):
     # Stand-ins for what needs a GPU; the values must be those of a CPU.
     pinned, sent = [], []

@@ -193,7 +193,9 @@ CASES = {
     "other name": ("identity", "it says that it is 'c7'", lambda m: echo(m, client="c7")),
     "long name": ("identity", "it says that it is 'xxx", lambda m: echo(m, client="x" * 1000)),
     "other code": ("code", "it runs other code (digest abc) than the server", lambda m: echo(m, code="abc")),
-    "long code": ("code", "it runs other code (digest yyy", lambda m: echo(m, code="y" * 1000)),
+    "long code": ("report", "its code must be letters, digits,", lambda m: echo(m, code="y" * 1_000_000)),
+    "markup": ("report", "its code must be letters, digits,", lambda m: echo(m, code="<b>")),
+    "terminal": ("error", "error 5: \\x1b[2Jx", failing("\x1b[2Jx", 5)),
     "stranger": ("unknown", "node 1 answers nothing that we asked", other("message-77")),
     "answers nobody": ("unknown", "node 1 answers nothing that we asked", other("")),
 }  # fmt: skip

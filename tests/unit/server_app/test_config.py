@@ -147,6 +147,12 @@ def test_nothing_else_is_answered(answers):
         ({"overrides": "+seed=1"}, "Could not append to config. An item is already at 'seed'."),
         ({"overrides": "strategy.server=3"}, "strategy.server: Input should be a valid dictionary, got 3"),
         ({"overrides": "run.root=${nowhere}"}, "run.root: Interpolation key 'nowhere' not found"),
+        ({"overrides": "start.weights=${oc.env:HOME}"}, "start.weights: a value may refer to another key"),
+        ({"overrides": "'start.weights=\"a${oc.env:HOME}\"'"}, "start.weights: a value may refer"),
+        ({"overrides": "start.weights=${run.root}"}, "start.weights: a value may refer to another key"),
+        ({"overrides": "start.weights=${oc.decode:x}"}, "start.weights: a value may refer to another key"),
+        ({"overrides": "evaluation.metrics=[${oc.env:HOME}]"}, "evaluation.metrics[0]: a value may refer"),
+        ({"overrides": "seed=" + "9" * 6000}, "override 'seed=999"),
         ({"data": "videos"}, 'data.folder has no default; give it with overrides="data.folder=..."'),
         (
             {"overrides": "cohort.clients_per_round=1 cohort.min_replies=2"},

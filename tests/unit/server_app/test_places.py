@@ -7,8 +7,8 @@ import torch
 
 from fedvsr_core.components import build
 from fedvsr_core.errors import FedVSRError
+from fedvsr_core.models.size import MOST_TENSORS, check_size
 from server_app.config import compose, options
-from server_app.model_size import MOST_TENSORS, check_size
 from server_app.places import PLACES, problems_at
 from server_app.preflight import check_parts
 from server_app.strategies.stock import adapted

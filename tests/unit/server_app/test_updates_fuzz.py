@@ -174,7 +174,10 @@ def word_spoilt(reply, rng):
         return replaced(
             reply, "about", "client", rng.choice(["c0", "", "c1 ", 7, b"c1", "x" * 10_000, ["c1"]])
         )
-    return replaced(reply, "about", rng.choice(WORDS[1:]), "x" * rng.randint(201, 10_000))
+    word = rng.choice(WORDS[1:])
+    if word == "code" and rng.random() < 0.5:
+        return replaced(reply, "about", word, "0" * 16)
+    return replaced(reply, "about", word, "x" * rng.randint(201, 10_000))
 
 
 def word_lost(reply, rng):

@@ -1,5 +1,9 @@
 """Promises: all videos and frame folders under a folder, however deep, each by its path; defects by name."""
 
+import os
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -8,8 +12,8 @@ from fedvsr.data.check import check_entry
 from fedvsr.evaluation.videos import videos_to_score
 from fedvsr_core.data.degradation import Bicubic
 from fedvsr_core.data.frames import read_frames
-from fedvsr_core.data.images import folder_notes, holds_frames
-from fedvsr_core.data.layouts.entry import Entry
+from fedvsr_core.data.images import folder_notes, holds_frames, read_image
+from fedvsr_core.data.layouts.entry import Entry, without
 from fedvsr_core.data.layouts.videos import Videos
 from fedvsr_core.errors import DataError
 
@@ -125,9 +129,54 @@ def test_refuses_a_folder_of_broken_videos(tmp_path):
         videos(tmp_path).train()
 
 
-def test_a_folder_with_an_empty_image_is_left_out_by_name(tmp_path, noise, write_images, caplog):
+def test_a_broken_image_is_left_out_by_name_and_the_clip_cut_there(tmp_path, noise, write_images, caplog):
     write_images(tmp_path / "sound", noise)
     write_images(tmp_path / "broken", noise)
     (tmp_path / "broken" / "frame3.png").write_bytes(b"")
-    assert [shot.name for shot in videos(tmp_path).train()] == ["sound"]
+    shots = {shot.name: shot for shot in videos(tmp_path).train()}
+    assert set(shots) == {"broken[0:3]", "broken[4:5]", "sound"}
+    np.testing.assert_array_equal(shots["broken[4:5]"].clip().high, noise[4:5])
     assert "broken/frame3.png' can't be read as an image" in caplog.text
+
+
+def header_of_png(width, height):
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b""))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
+@pytest.mark.parametrize("side", [20_000, 60_000])
+def test_an_image_that_claims_to_be_huge_is_left_out_by_name(tmp_path, noise, write_images, caplog, side):
+    write_images(tmp_path / "clip", noise)
+    (tmp_path / "clip" / "frame2.png").write_bytes(header_of_png(side, side))
+    assert [shot.name for shot in videos(tmp_path).train()] == ["clip[0:2]", "clip[3:5]"]
+    assert "frame2.png': Image size" in caplog.text
+
+
+def test_only_so_many_pixels_are_read(tmp_path):
+    (tmp_path / "1.png").write_bytes(header_of_png(11_586, 11_586))  # just beyond 2**27, where PIL only warns
+    with pytest.raises(DataError, match="must have at most 134217728 pixels, has 11586x11586 by its header"):
+        read_image(tmp_path / "1.png")
+
+
+@pytest.mark.parametrize("name", [b"a\xff", b"a\nb", b"a\x1b[2J", b"<b>"])
+def test_names_of_files_may_hold_anything(tmp_path, noise, write_video, write_images, name):
+    path = tmp_path / os.fsdecode(name)
+    write_video(tmp_path / "v.mkv", noise).rename(path.with_name(path.name + ".mkv"))
+    write_images(tmp_path / "images", noise).rename(path)  # OpenCV dies of names that aren't UTF-8
+    shots = videos(tmp_path).train()
+    assert len(shots) == 2
+    for shot in shots:
+        assert shot.name.isprintable()
+        assert shot.name.encode()
+        assert shot.clip().high.shape == (5, 24, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("places", "kept"),
+    [([], [(0, 5)]), ([0], [(1, 5)]), ([4], [(0, 4)]), ([1, 2], [(0, 1), (3, 5)]), (range(5), [])],
+)
+def test_runs_without_some_places(places, kept):
+    assert without(places, [(0, 5)]) == kept

@@ -95,7 +95,7 @@ def test_a_key_is_registered_under_the_name_of_its_site(server, site, monkeypatc
     ("words", "answer"),
     [
         (("server", "{new}"), "a new server needs at least one --host"),
-        (("server", "{new}", "--host", "a b"), "'hosts.0': string should match pattern"),
+        (("server", "{new}", "--host", "a b"), "'hosts.0': must be a DNS name"),
         (("server", "{new}", "--host", "a", "--port", "9093"), "port and superlink-port must differ"),
         (("server", "{server}", "--host", "other"), "already names the hosts localhost, not other"),
         (("server", "{new} $x", "--host", "a"), "must have only letters, digits, dots"),
@@ -122,3 +122,51 @@ def test_what_cannot_be_is_refused(tmp_path, server, words, answer):
     assert answer in said
     assert not (tmp_path / "new" / "server.toml").exists()
     assert not (tmp_path / "new" / "site.toml").exists()
+
+
+@pytest.mark.parametrize("user", ["", "root", "a\nExecStart=/bin/sh", "a b", "%h", "0", "x" * 33, "$HOME"])
+def test_units_run_as_a_user_without_privileges_and_nothing_else(tmp_path, user):
+    code, said = deploy("server", tmp_path / "server", "--host", "localhost", "--user", user)
+    assert code == 1
+    assert "--user must be a name of small letters" in said
+    assert not (tmp_path / "server").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--port", 0, "'port': input should be greater than or equal to 1, got 0"),
+        ("--port", 99999, "'port': input should be less than or equal to 65535, got 99999"),
+        ("--port", 9093, "port and superlink-port must differ, both are 9093"),
+        ("--host", "a..b", "'hosts.1': must be a DNS name"),
+        ("--host", "a\nb", "'hosts.1': must be a DNS name"),
+    ],
+)
+def test_ports_and_hosts_that_there_are_not(tmp_path, option, value, why):
+    code, said = deploy("server", tmp_path / "server", "--host", "localhost", option, value)
+    assert code == 1
+    assert why in said
+    assert not (tmp_path / "server/ca.key").exists()
+
+
+def test_a_server_may_have_an_address_of_ipv6(tmp_path):
+    folder = tmp_path / "server"
+    code, said = deploy("server", folder, "--host", "::1", "--port", 19092)
+    assert code == 0, said
+    assert "for sites at [::1]:19092" in said
+    listens = [line.strip() for line in (folder / "nginx.conf").read_text().splitlines() if "listen " in line]
+    assert listens == ["listen 19092 ssl;", "listen [::]:19092 ssl;"]
+    code, said = deploy(
+        "site", tmp_path / "north", *new_site(tmp_path, folder)[:4], "--server", "[::1]:19092", "--ca",
+        folder / "ca.crt",
+    )  # fmt: skip
+    assert code == 0, said
+    assert "IPAddressAllow=localhost ::1" in (tmp_path / "north/fedvsr-site-north.service").read_text()
+
+
+def test_damaged_keys_are_named(tmp_path, server):
+    for content in (b"", b"no key", b"\xff\xfe", (server / "ca.crt").read_bytes()):
+        (server / "ca.key").write_bytes(content)
+        code, said = deploy("renew", server)
+        assert code == 1
+        assert "must be a private key in PEM" in said

@@ -1,5 +1,6 @@
 """The journal gives back what was written, survives a crash at any byte, and can be cut at any round."""
 
+import errno
 import json
 import math
 import os
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.errors import CheckpointError
-from server_app.records.journal import Journal, read_journal
+from fedvsr_core.errors import CheckpointError, StorageError
+from server_app.records.journal import Journal, read_checked, read_journal
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -124,3 +125,71 @@ def test_cutting_keeps_the_later_lines_aside(tmp_path: Path) -> None:
     assert read_journal(path) == [start, *rounds[:2]]
     resumed = [{"phase": "start", "resumed-after": 2}, {"phase": "train", "round": 3}]
     assert read_journal(aside) == [*rounds[6:], end, *rounds[2:6], *resumed]
+
+
+class Full:
+    """A file on a disk that takes so many bytes more."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self.file, self.room = file, room
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def write(self, content: Any) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken: int = self.file.write(content[: self.room])
+        self.room -= taken
+        return taken
+
+
+@pytest.mark.parametrize("room", range(0, 40, 3))
+def test_a_full_disk_costs_the_line_in_flight_and_no_other(tmp_path: Path, room: int) -> None:
+    path, line = tmp_path / "journal.jsonl", {"phase": "train", "round": 1, "note": "x" * 20}
+    with Journal(path) as journal:
+        journal.append({"phase": "start"})
+        whole, journal._file = journal._file, Full(journal._file, room)
+        with pytest.raises(StorageError, match=r"journal\.jsonl' can't be written: No space left") as caught:
+            journal.append(line)
+        assert caught.value.errno == errno.ENOSPC
+        assert read_journal(path) == [{"phase": "start"}]  # half a line, at most
+        journal._file = whole  # there is room again
+        journal.append({"phase": "end", "outcome": "full"})
+    assert read_journal(path) == [{"phase": "start"}, {"phase": "end", "outcome": "full"}]
+
+
+def test_a_disk_that_takes_little_at_once_takes_all(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        taken = journal._file
+
+        class Slow(Full):
+            def write(self, content: Any) -> int:
+                written: int = self.file.write(content[:3])
+                return written
+
+        journal._file = Slow(taken, 0)
+        journal.append({"phase": "start", "note": "x" * 20})
+        journal._file = taken
+    assert read_journal(path) == [{"phase": "start", "note": "x" * 20}]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ({}, "phase: Field required"),
+        ({"phase": 3}, "phase: Input should be a valid string"),
+        ({"phase": "train", "clients": [], "refused": []}, "round: Field required"),
+        ({"phase": "train", "round": -1, "clients": [], "refused": []}, "round: "),
+        ({"phase": "train", "round": 1, "clients": [{}], "refused": []}, r"clients\.0\.client: Field"),
+        ({"phase": "evaluate", "round": 1, "psnr-y": []}, "float"),
+        ({"phase": "evaluate", "round": 1, "protocol": {"x": 1}}, "KeyError"),
+        ({"phase": "evaluate", "round": 1, "protocol": {"metrics": ["x"]}}, "unknown metric"),
+        ({"phase": "end"}, "outcome: Field required"),
+    ],
+)
+def test_a_line_of_something_else_is_named(tmp_path: Path, line: dict[str, Any], why: str) -> None:
+    write(tmp_path / "journal.jsonl", [{"phase": "start"}, line])
+    with pytest.raises(CheckpointError, match=rf"line 2 of '.*journal\.jsonl' can't be .*{why}"):
+        read_checked(tmp_path / "journal.jsonl")

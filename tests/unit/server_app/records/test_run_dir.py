@@ -1,5 +1,7 @@
 """A run has a directory of its own: made once, absolute, and written by one process at a time."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.errors import ConfigurationError, FederationError, StorageError
 from server_app.records import lock
 from server_app.records.run_dir import RunDir
 
@@ -108,3 +110,12 @@ def test_it_waits_for_a_process_that_is_about_to_end(tmp_path, monkeypatch):
         monkeypatch.setattr(lock.time, "sleep", lambda seconds: first.close())
         with run.locked(wait_s=60), pytest.raises(FederationError, match="is being written"), run.locked():
             pytest.fail("locked twice")
+
+
+def test_a_disk_without_room_is_said_in_a_sentence(tmp_path, monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StorageError, match="can't be written: No space left on device; free its disk"):
+        RunDir.create(str(tmp_path), ["fedvsr"])

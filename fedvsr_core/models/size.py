@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,7 +14,7 @@ from torch.nn.modules.module import (
 )
 
 from fedvsr_core.components import build
-from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.errors import CheckpointError, ConfigurationError
 
 COPIES = 4
 """Weights, gradients and both moments of Adam."""
@@ -33,12 +34,36 @@ def check_size(settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigurationError: If it is too large, or its constructor refuses its arguments.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), bounded():
-        build(settings)
+    without_memory(settings)
+
+
+def without_memory(settings: Mapping[str, Any], *, most: int = MOST_TENSORS) -> nn.Module:
+    """The network on torch's device ``meta``: names and shapes, no values; raises as `check_size`.
+
+    Args:
+        settings: A network's, as plain JSON values.
+        most: Parameters and buffers that it may have.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), bounded(most):
+        network: nn.Module = build(settings)
+    return network
+
+
+def check_file_size(path: Path) -> None:
+    """Refuse a file of weights that wouldn't fit into the free memory of this machine.
+
+    Raises:
+        CheckpointError: If it is too large.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    if size > (free := psutil.virtual_memory().available):
+        raise CheckpointError(
+            f"'{path}' has {size / 2**30:.1f} GB, but {free / 2**30:.1f} GB of memory are free here"
+        )
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(most: int = MOST_TENSORS) -> Iterator[None]:
     """Refuse weights beyond the free memory of this machine, while the block makes modules.
 
     They are counted when a module registers them, which is before it fills them with values.
@@ -60,9 +85,9 @@ def bounded() -> Iterator[None]:
                 f" {COPIES * size / 2**30:.1f} GB and more, but {free / 2**30:.1f} GB are free here;"
                 " make the network narrower or shallower"
             )
-        if tensors > MOST_TENSORS:
+        if tensors > most:
             raise ConfigurationError(
-                f"the network has more than {MOST_TENSORS} tensors of weights; make it shallower"
+                f"the network has more than {most} tensors of weights; make it shallower"
             )
 
     hooks = [
