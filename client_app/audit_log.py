@@ -43,8 +43,8 @@ class AuditLog:
         line = json.dumps({"time": now.isoformat(timespec="milliseconds"), **record}).encode() + b"\n"
         try:
             with self._locked():
-                self._rotate(now)
                 _append(self._folder / _NAME, line)
+                self._rotate(now)
                 sync_folder(self._folder)
         except OSError as error:
             raise AuditError(

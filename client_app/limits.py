@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fedvsr_core.components import TARGET
 from fedvsr_core.errors import ConfigurationError, LimitError
 from fedvsr_core.flower import keys
+from fedvsr_core.schedules import WarmUp
 from fedvsr_core.settings import ClientSettings
 
 _LARGEST = {"momentum": 0.99, "dampening": 0.99, "betas": 0.9999}
@@ -21,7 +22,7 @@ _ARGUMENTS = {TARGET, "lr", "eps", "weight_decay", "nesterov", "amsgrad", "forea
 _MOST_PULL = 0.02
 """Of the way back, to the start or to zero, in a step: the last fifty steps count. Of 1, the last would."""
 _SCHEDULES = "Constant Cosine WarmUp"
-"""Of the step size: with these, all steps of a round count. With another, one might be all that does."""
+"""Of the step size; one inside of another at most once. With others one step might be all that counts."""
 _USUAL_LR = 1e-3
 """Torch's, where an optimiser's settings name none."""
 
@@ -31,9 +32,9 @@ class Limits(BaseModel):
 
     Attributes:
         least_steps: Steps of the optimiser in a round.
-        least_windows: Windows that the steps of a round see together.
+        least_windows: Windows that the steps of a round draw together; of few clips the same come again.
         least_patch: Low-resolution pixels of a crop's side.
-        most_lr: Largest step size, times the largest weight of a part of the loss and ``flow.step_size``.
+        most_lr: Largest step size, times the weights of the loss's parts together, or ``flow.step_size``.
         most_eps: Largest ``eps`` of the optimiser. A large one makes an update linear in the gradients.
         most_loss_eps: Largest ``eps`` of a part of the loss. Far above it, gradients are linear in what the
             network gets wrong.
@@ -90,6 +91,8 @@ class Limits(BaseModel):
         if self.optimisers is not None:
             _check_arguments(optimiser)
             _check_names("schedule", _SCHEDULES, settings.schedule, "fedvsr_core.schedules.")
+            if list(_values(settings.schedule, TARGET)).count(f"{WarmUp.__module__}.{WarmUp.__name__}") > 1:
+                raise LimitError("'schedule' allows one WarmUp; many of them make the last step the largest")
         if self.most_lr is not None:
             _check_steps(settings, self.most_lr)
         _check_eps(keys.MOST_EPS, self.most_eps, optimiser)
@@ -134,6 +137,8 @@ def _check_arguments(optimiser: Mapping[str, object]) -> None:
     """See whether an optimiser's steps all count."""
     if unknown := sorted(optimiser.keys() - _ARGUMENTS):
         raise LimitError(f"the effect of optimiser.{unknown[0][:50]} isn't bounded; leave it out")
+    if nested := sorted(name for name, value in optimiser.items() if isinstance(value, Mapping)):
+        raise LimitError(f"optimiser.{nested[0][:50]} must be a plain value, got settings of its own")
     for name, largest in _LARGEST.items():
         for number in _numbers(optimiser, name):
             if not 0 <= number <= largest:
@@ -143,15 +148,17 @@ def _check_arguments(optimiser: Mapping[str, object]) -> None:
 def _check_steps(settings: ClientSettings, most: float) -> None:
     """See whether a step is bounded, and takes back little of those before it."""
     rate = next(_numbers(settings.optimiser, "lr"), _USUAL_LR)
-    weights = [*_numbers(settings.loss, "weight"), settings.flow.step_size]
-    if not 0 < rate * max(1.0, *weights) <= most:
+    weights = list(_numbers(settings.loss, "weight"))
+    times = max(1.0, sum(weights), settings.flow.step_size)
+    if min(weights, default=0) < 0 or not 0 < rate * times <= most:
         raise LimitError(
-            f"'{keys.MOST_LR}' is {most:g}, but optimiser.lr is {rate:g}, with weights up to {max(weights):g}"
+            f"'{keys.MOST_LR}' is {most:g}, but optimiser.lr is {rate:g}, with weights of {times:g} together"
         )
-    pull = sum(_numbers(settings.optimiser, "weight_decay")) + sum(_numbers(settings.objective, "mu"))
-    if not 0 <= rate * pull * max(1.0, settings.flow.step_size) <= _MOST_PULL:
+    pulls = [*_numbers(settings.optimiser, "weight_decay"), *_numbers(settings.objective, "mu")]
+    if min(pulls, default=0) < 0 or rate * sum(pulls) * max(1.0, settings.flow.step_size) > _MOST_PULL:
         raise LimitError(
-            f"weight_decay and mu, times optimiser.lr, may be {_MOST_PULL:g} together, got {rate * pull:g}"
+            f"weight_decay and mu, times optimiser.lr, may be {_MOST_PULL:g} together and none below 0,"
+            f" got {rate * sum(pulls):g}"
         )
 
 

@@ -70,7 +70,8 @@ def train_and_report(
         device=device,
     )
     Limits.of(node_config).check_amount(
-        len(batches) - _steps_without(model, settings, server_round) % len(batches), settings.training.batch
+        len(batches) - _steps_without(model, settings, server_round) % len(batches),
+        settings.training.batch,
     )
     outcome, returned = train_round(
         model,

@@ -28,6 +28,13 @@ class Moment:
     rounds: int
     steps: int
 
+    def __post_init__(self) -> None:
+        if not (1 <= self.server_round <= self.rounds and 0 <= self.step < self.steps):
+            raise ConfigurationError(
+                f"a step must be of the run, got step {self.step} of {self.steps} in round"
+                f" {self.server_round} of {self.rounds}"
+            )
+
     @property
     def done(self) -> float:
         """The share of the run before this step, in [0, 1)."""

@@ -100,6 +100,15 @@ class Privacy(_Section):
     clipping_norm: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     least_epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.epsilon is not None and self.least_epsilon is not None and self.least_epsilon > self.epsilon:
+            raise ValueError(
+                f"least_epsilon is that of the most private site, and at most epsilon = {self.epsilon:g}, got"
+                f" {self.least_epsilon:g}"
+            )
+        return self
+
 
 class Cohort(_Section):
     """Who takes part in a round.

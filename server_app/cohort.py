@@ -88,6 +88,7 @@ class Members:
         self._known: dict[int, Member] = {}
         self._outdated: dict[int, Refusal] = {}  # simulated, with other code
         self._failing: dict[int, Refusal] = {}
+        self._noted: set[Refusal] = set()
         self._names = set(earlier)
 
     def gather(self) -> dict[str, Member]:
@@ -156,7 +157,7 @@ class Members:
     def _themselves(self, registered: Mapping[int, str]) -> list[Member]:
         """The members that are online under the names of their keys, once a key was seen to have one."""
         self._keys_have_names |= any(registered.values())
-        themselves = []
+        themselves, misnamed = [], []
         for node, member in self._known.items():
             name = registered.get(node)
             if name is None:
@@ -164,10 +165,13 @@ class Members:
             if name == member.client or not self._keys_have_names:
                 themselves.append(member)
                 continue
+            misnamed.append(node)
             says = f"it says that it is '{member.client}', but its key is registered "
             says += f"as '{name}'" if name else "under no name"
             reason = f"{says}; let its site.toml and 'fedvsr deploy register' give one name"
             self._note(Refusal(name or "unknown", node, "identity", reason))
+        for node in misnamed:  # asked again: its site.toml may be mended
+            del self._known[node]
         return themselves
 
     def _by_name(self, here: Iterable[Member]) -> dict[str, Member]:
@@ -230,8 +234,9 @@ class Members:
 
     def _note(self, refusal: Refusal) -> None:
         """Say once why a node can't take part."""
-        if self._failing.get(refusal.node) != refusal:
-            self._failing[refusal.node] = refusal
+        self._failing[refusal.node] = refusal
+        if refusal not in self._noted:
+            self._noted.add(refusal)
             refusal.log("introductions")
 
 

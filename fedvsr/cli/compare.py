@@ -113,7 +113,7 @@ def compare(
         except KeyboardInterrupt:
             typer.echo("stopped; the same command continues")
             raise typer.Exit(130) from None
-        if any(trial.completed for trial in trials):
+        if any(trial.completed and not trial.entry.bound for trial in trials):
             write_results(plan, folder, trials, (tuning, tried) if tuning else None)
             typer.echo(f"{folder / 'README.md'}")
     failed = [trial for trial in (*tried, *trials) if not trial.completed]
@@ -134,6 +134,8 @@ def _names(strategies: str) -> tuple[str, ...]:
         raise ConfigurationError("--strategies must name at least one, such as fedavg,fedvsr")
     if unknown := [name for name in names if name not in known]:
         raise ConfigurationError(f"there is no strategy '{unknown[0]}'{nearest(unknown[0], known)}")
+    if not set(names) - set(BOUNDS):
+        raise ConfigurationError(f"--strategies must name a strategy beside {', '.join(names)}, as fedavg")
     return names
 
 

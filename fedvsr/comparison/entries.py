@@ -26,6 +26,7 @@ class Entry:
         clients: Simulated clients.
         variant: The overrides that it has as one of several variants.
         tried: The value that is tried with it, in tuning.
+        chosen: What tuning has chosen for it, such as ``optimiser.lr=1e-3``; part of its folder's name.
     """
 
     row: str
@@ -35,6 +36,7 @@ class Entry:
     clients: int
     variant: str = ""
     tried: str = ""
+    chosen: str = ""
 
     @property
     def bound(self) -> bool:

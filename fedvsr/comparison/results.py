@@ -82,7 +82,7 @@ def write_results(
             write_atomically(folder / f"{name}.{suffix}", form(rows).encode())
     for metric in metrics:
         plot_curves(runs, metric, [folder / f"{metric}.png", folder / f"{metric}.svg"])
-    first = next(iter(next(iter(done.values())).values()))
+    first = next(trial for entry, seeds in done.items() if not entry.bound for trial in seeds.values())
     _draw(
         folder / "crops.png",
         {entry.row: next(iter(seeds.values())) for entry, seeds in done.items() if not entry.alone},
@@ -91,7 +91,8 @@ def write_results(
     facts = [
         ("command", f"`{_command(plan)}`"),
         ("model, data", f"{start['model']}, {start['data']}"),
-        ("clients, rounds", f"{start['clients']}, {start['rounds']}"),
+        ("clients", start["clients"]),
+        ("rounds", start["rounds"] if len(plan.variants) < 2 else "as the rows say"),
         ("device", start["device"]),
         ("time", start["time"]),
         ("code", f"`{start['code']}`"),

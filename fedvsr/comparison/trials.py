@@ -183,7 +183,7 @@ def trials_of(entries: Iterable[Entry], seeds: Iterable[int], folder: Path) -> I
     entries = list(entries)
     for seed in seeds:
         for entry in entries:
-            yield Trial(entry, seed, folder / f"{_as_path(entry.name)}-seed{seed}")
+            yield Trial(entry, seed, folder / f"{_as_path(f'{entry.name} {entry.chosen}')}-seed{seed}")
 
 
 def completed(trials: Iterable[Trial]) -> dict[Entry, dict[int, Trial]]:

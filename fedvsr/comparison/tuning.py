@@ -9,11 +9,12 @@ from fedvsr.comparison.entries import Entry
 from fedvsr.comparison.seed_means import seed_mean
 from fedvsr.comparison.tables import Rows
 from fedvsr.comparison.trials import Trial, completed, trials_of
-from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.metrics.names import METRICS
 from server_app.records.history import evaluations
 from server_app.records.markdown import duration
 
+_BUDGET = ("rounds", *(f"training.{name}" for name in ("steps", "epochs", "batch", "window", "patch")))
 _SCORED_ONCE = "evaluation.every=1000000 evaluation.clients=null"
 
 
@@ -49,6 +50,11 @@ class Tuning:
             raise ConfigurationError(
                 f"--tune must be a key and two values or more, such as optimiser.lr=5e-4,1e-3, got '{text}'"
             )
+        if key in _BUDGET:
+            raise ConfigurationError(
+                f"--tune must leave {key} alone: strategies are compared at equal budgets; --variants trains"
+                " all of them with several"
+            )
         if twice := sorted(set(seeds) & set(taken)):
             raise ConfigurationError(
                 f"--tune-seeds must not be among --seeds, but {twice[0]} is: what is chosen on a seed looks"
@@ -74,10 +80,7 @@ class Tuning:
     def choose(self, trials: Sequence[Trial]) -> dict[str, str]:
         """The value with the best mean over the seeds, by row; the first of equals.
 
-        A value for which a trial failed isn't chosen.
-
-        Raises:
-            FederationError: If that leaves none.
+        A value for which a trial failed isn't chosen; a row of which none is left is absent.
         """
         chosen: dict[str, str] = {}
         merits: dict[str, float] = {}
@@ -85,31 +88,32 @@ class Tuning:
             merit = seed_mean([evaluations(trial.lines())[-1].merit for trial in seeds.values()]).mean
             if len(seeds) == len(self.seeds) and merit > merits.get(entry.row, -math.inf):
                 chosen[entry.row], merits[entry.row] = entry.tried, merit
-        if missing := {trial.entry.row for trial in trials} - chosen.keys():
-            raise FederationError(
-                f"no value of {self.key} completes all its trials with {min(missing)}; the log says why"
-            )
         return chosen
 
     def applied(self, entries: Iterable[Entry], trials: Sequence[Trial], reference: str) -> list[Entry]:
-        """The entries with what was chosen for them; local training with what was for the reference."""
+        """The entries with what was chosen for them; local training with what was for the reference.
+
+        Those for which nothing could be chosen are left out.
+        """
         chosen = self.choose(trials)
-        return [
-            entry.with_override(f"{self.key}={chosen[reference if entry.alone else entry.row]}")
+        overrides = {
+            entry: f"{self.key}={chosen[reference if entry.alone else entry.row]}"
             for entry in entries
-        ]
+            if (reference if entry.alone else entry.row) in chosen
+        }
+        return [replace(entry.with_override(word), chosen=word) for entry, word in overrides.items()]
 
     def table(self, trials: Sequence[Trial]) -> Rows:
         """The final score of every value, the chosen one in bold."""
         chosen, done = self.choose(trials), completed(trials)
-        rows = {row: [row] for row in chosen}
+        rows = {trial.entry.row: [trial.entry.row] for trial in trials}
         for entry in dict.fromkeys(trial.entry for trial in trials):
             scores = [evaluations(trial.lines())[-1] for trial in done.get(entry, {}).values()]
             text = "failed"
             if len(scores) == len(self.seeds):
                 headline = scores[0].headline
                 text = seed_mean([each.mean[headline] for each in scores]).text(METRICS[headline].digits)
-            rows[entry.row].append(f"**{text}**" if entry.tried == chosen[entry.row] else text)
+            rows[entry.row].append(f"**{text}**" if entry.tried == chosen.get(entry.row) else text)
         return ["strategy", *(f"{self.key}={value}" for value in self.values)], list(rows.values())
 
     def cost(self, trials: Sequence[Trial]) -> str:

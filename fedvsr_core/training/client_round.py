@@ -44,6 +44,7 @@ def train_round(
     late = [model.get_parameter(name) for name in model.late_parameters()]
     for parameter in late:
         parameter.requires_grad_(not frozen)
+    _weigh_loss(start, _moment(start, settings, 0))  # an objective may look at its gradients
     moments = KeptMoments(start.client_state) if settings.training.keep_moments else None
     objective.begin(model, replace(start, client_state=moments) if moments else start)
     batches = start.batches
@@ -83,10 +84,18 @@ def _scheduled(optimiser: Optimizer, settings: ClientSettings, start: Start) -> 
     sizes = [group["lr"] for group in optimiser.param_groups]
 
     def set_for(step: int) -> None:
-        moment = Moment(start.server_round, step, settings.rounds, len(start.batches))
+        moment = _moment(start, settings, step)
         for group, size in zip(optimiser.param_groups, sizes, strict=True):
             group["lr"] = size * schedule.factor(moment)
-        if isinstance(start.loss, WeightedSum):
-            start.loss.set_for(moment)
+        _weigh_loss(start, moment)
 
     return set_for
+
+
+def _moment(start: Start, settings: ClientSettings, step: int) -> Moment:
+    return Moment(start.server_round, step, settings.rounds, len(start.batches))
+
+
+def _weigh_loss(start: Start, moment: Moment) -> None:
+    if isinstance(start.loss, WeightedSum):
+        start.loss.set_for(moment)

@@ -69,6 +69,12 @@ def test_out_of_range(make, sentence):
         make()
 
 
+@pytest.mark.parametrize("moment", [(0, 0, 1, 20), (3, 0, 2, 20), (1, 20, 1, 20), (1, -1, 1, 20)])
+def test_a_step_outside_of_the_run_is_refused(moment):
+    with pytest.raises(ConfigurationError, match="a step must be of the run"):
+        Moment(*moment)
+
+
 def test_a_schedule_of_another_kind_is_refused():
     with pytest.raises(ConfigurationError, match=r"schedule: _target_ must name a Schedule"):
         compose({"overrides": "schedule._target_=fedvsr_core.losses.charbonnier.Charbonnier"})

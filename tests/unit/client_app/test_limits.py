@@ -22,6 +22,9 @@ from server_app.config import compose, options
 DEFAULTS = Site.parse(site_text("north", Path("/v"), "h:1", Path("/w")), Path("/site.toml")).node_config()
 
 
+WARM = {"_target_": "fedvsr_core.schedules.WarmUp", "share": 1.0}
+
+
 def composed(overrides="", **choices):
     return compose({**choices, "overrides": overrides}).for_clients()
 
@@ -56,8 +59,8 @@ def test_experiments_may_be_run(experiment):
         (composed("training.patch=15"), "'least-patch' is 16, but training.patch is 15"),
         (composed("optimiser.lr=0.11"), "'most-lr' is 0.1, but optimiser.lr is 0.11"),
         (changed("optimiser", lr=-0.1), "'most-lr' is 0.1, but optimiser.lr is -0.1"),
-        (composed("flow.step_size=1000"), "with weights up to 1000"),
-        (composed("loss.parts.charbonnier.weight=1e7"), "with weights up to 1e+07"),
+        (composed("flow.step_size=1000"), "with weights of 1000 together"),
+        (composed("loss.parts.charbonnier.weight=1e7"), "with weights of 1e+07 together"),
         (composed("loss.parts.charbonnier.loss.eps=1e-2"), "'most-loss-eps' is 0.001, but an eps is 0.01"),
         (
             changed("schedule", _target_="fedvsr_core.schedules.Late"),
@@ -65,6 +68,13 @@ def test_experiments_may_be_run(experiment):
         ),
         (changed("schedule", then={"_target_": "fedvsr_core.schedules.Late"}), "'schedule' allows Constant"),
         (changed("loss", schedule={"_target_": "fedvsr_core.schedules.Late"}), "'losses' allows Weighted"),
+        (changed("schedule", **{**WARM, "then": WARM}), "'schedule' allows one WarmUp"),
+        (changed("optimiser", foreach={"lr": 1e-3}, lr=10.0), "optimiser.foreach must be a plain value"),
+        (changed("optimiser", weight_decay=[50.0, -50.0]), "weight_decay and mu, times optimiser.lr"),
+        (
+            changed("loss", parts={str(part): {"weight": 1.0} for part in range(1000)}),
+            "with weights of 1000 together",
+        ),
         (changed("optimiser", eps=1e3), "'most-eps' is 1e-06, but an eps is 1000"),
         (changed("optimiser", lr=float("nan")), "'lr' must be a finite number, got 'nan'"),
         (changed("optimiser", betas=[1.5, 0.9]), "optimiser.betas must be within 0 and 0.9999, got 1.5"),
@@ -74,7 +84,7 @@ def test_experiments_may_be_run(experiment):
         (changed("optimiser", weight_decay=-1.0), "weight_decay and mu, times optimiser.lr, may be 0.02"),
         (
             changed("objective", mu=2.5e4),
-            "weight_decay and mu, times optimiser.lr, may be 0.02 together, got 25",
+            "may be 0.02 together and none below 0, got 25",
         ),
         (changed("optimiser", lambd=1e-4), "the effect of optimiser.lambd isn't bounded"),
         (changed("optimiser", _target_="torch.optim.ASGD"), "'optimisers' allows Adam AdamW SGD, but one is"),

@@ -24,6 +24,8 @@ def test_a_run_that_expects_no_noise_lets_none_through():
 
 def test_a_run_that_asks_for_noise_expects_it():
     assert private_norm(Privacy(epsilon=1.0), {"a": np.zeros(9)}) > 0
+    with pytest.raises(ValueError, match=r"least_epsilon is that of the most private site, and at most"):
+        Privacy(epsilon=1.0, least_epsilon=8.0)
     stricter = private_norm(Privacy(epsilon=1.0, least_epsilon=0.5), {"a": np.zeros(9)})
     assert stricter > 1.5 * private_norm(Privacy(epsilon=1.0), {"a": np.zeros(9)})
 

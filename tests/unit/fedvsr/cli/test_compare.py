@@ -156,6 +156,10 @@ def test_a_failed_trial_is_told_and_redone(compare):
             "there is no key 'rund'; did you mean 'run'?",
         ),
         (["--strategies", "fedavg", "--overrides", "seed=3"], "must leave strategy, seed"),
+        (
+            ["--strategies", "centralised,local"],
+            "--strategies must name a strategy beside centralised",
+        ),
         (["--strategies", "fedavg", "--tune", "optimiser.lr=1"], "--tune must be a key and two values"),
         (["--strategies", "fedavg", "--tune", "optimiser.lf=1,2"], "there is no key 'optimiser.lf'"),
         (["--strategies", "fedavg", "--variants", "rounds=2; seed=4"], "must leave strategy, seed"),

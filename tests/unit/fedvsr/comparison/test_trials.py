@@ -156,7 +156,6 @@ def test_every_name_is_trained_with_every_variant(plan):
 
 def test_the_reference_is_no_bound(plan):
     assert replace(plan, strategies=("centralised", "fedvsr")).reference == "fedvsr"
-    assert replace(plan, strategies=("local",)).reference == "local"
 
 
 def test_an_entry_takes_overrides_after_those_of_all(plan):

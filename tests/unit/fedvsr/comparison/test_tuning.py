@@ -6,8 +6,9 @@ import re
 import pytest
 
 from fedvsr.comparison.entries import Entry
+from fedvsr.comparison.trials import trials_of
 from fedvsr.comparison.tuning import Tuning
-from fedvsr_core.errors import ConfigurationError, FederationError
+from fedvsr_core.errors import ConfigurationError
 from tests.unit.fedvsr.comparison.test_tables import journal
 
 ENTRIES = [
@@ -66,10 +67,24 @@ def test_a_value_that_fails_is_not_chosen(tmp_path):
     assert tuning.table(trials)[1][1][2] == "failed"
 
 
-def test_without_any_value_there_is_no_comparison(tmp_path):
+def test_without_any_value_a_row_is_left_out_and_the_others_go_on(tmp_path):
     tuning, trials = tried(tmp_path, SCORES | {("new", "2e-3"): None, ("new", "1e-3"): None})
-    with pytest.raises(FederationError, match=r"^no value of optimiser\.lr completes all its trials"):
-        tuning.choose(trials)
+    assert tuning.choose(trials) == {"fedavg": "1e-3"}
+    assert [entry.row for entry in tuning.applied(ENTRIES, trials, "fedavg")] == ["fedavg", "local"]
+    assert tuning.table(trials)[1][1] == ["new", "failed", "failed"]
+
+
+def test_what_was_chosen_names_the_folder(tmp_path):
+    tuning, trials = tried(tmp_path, SCORES)
+    applied = tuning.applied(ENTRIES, trials, "fedavg")
+    assert [trial.root.name for trial in trials_of(applied, [0], tmp_path)] == [
+        "fedavg_optimiser.lr_1e-3-seed0", "new_optimiser.lr_2e-3-seed0", "local_0_optimiser.lr_1e-3-seed0",
+    ]  # fmt: skip
+
+
+def test_budgets_are_not_tuned():
+    with pytest.raises(ConfigurationError, match=r"--tune must leave training\.steps alone"):
+        Tuning.of("training.steps=1,2", (8,), (0,))
 
 
 @pytest.mark.parametrize("text", ["optimiser.lr", "optimiser.lr=1", "=1,2", "optimiser.lr=1,1"])
