@@ -56,14 +56,14 @@ def test_what_a_run_leaves(serve, client_grid, root, caplog):
     caplog.set_level(logging.INFO, "server_app")
     serve(client_grid(2))
     (folder,) = root.iterdir()
-    assert folder.name.endswith("-fedvsr-recurrent")
+    assert folder.name.endswith("-fedvsr_ahead-recurrent")
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} >= {
         "checkpoints", "config.yaml",
         "crops.png", "journal.jsonl", "losses.png", "provenance.json", "psnr.png",
         "run.log", "summary.md", "weights.png",
     }  # fmt: skip
     lines = read_journal(folder / "journal.jsonl")
-    assert (lines[0]["phase"], lines[0]["clients"], lines[0]["strategy"]) == ("start", 2, "fedvsr")
+    assert (lines[0]["phase"], lines[0]["clients"], lines[0]["strategy"]) == ("start", 2, "fedvsr_ahead")
     assert (lines[-1]["phase"], lines[-1]["outcome"]) == ("end", "completed")
     told = [text for text in caplog.messages if text == f"run directory: {folder}"]
     assert len(told) == 2  # at the start and at the end
@@ -105,8 +105,9 @@ def test_training_is_the_same_and_a_resume_ends_with_the_same_bytes(
     serve(client_grid(2))
     plain = next(root.iterdir()).rename(tmp_path / "plain")
     one, two = (load_round(path / "checkpoints" / LAST) for path in (averaged, plain))
-    assert set(one.strategy_state) == {f"trained/{name}" for name in one.state}
-    assert two.strategy_state == {}
+    before = {f"before/{name}" for name in one.state}
+    assert set(one.strategy_state) == {f"trained/{name}" for name in one.state} | before
+    assert set(two.strategy_state) == before
     for name, tensor in two.state.items():
         np.testing.assert_array_equal(one.strategy_state[f"trained/{name}"], tensor)
     assert any(not torch.equal(tensor, two.state[name]) for name, tensor in one.state.items())

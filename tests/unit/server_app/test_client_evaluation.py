@@ -60,7 +60,9 @@ def spoil_scores(grid, change, of_partition=0):
 
 @pytest.mark.parametrize("clients", [2, 5])
 def test_the_federations_mean_is_that_of_all_clips_in_one_place(run, client_grid, clients):
-    lines, _ = run(client_grid(clients), "evaluation.all_metrics=always")
+    lines, _ = run(
+        client_grid(clients), "evaluation.clients=1 data.held_out_clips=3 evaluation.all_metrics=always"
+    )
     central, federated = of(lines, "evaluate"), of(lines, "evaluate-clients")
     assert [line["round"] for line in federated] == [line["round"] for line in central] == [0, 1, 2]
     for one, other in zip(central, federated, strict=True):

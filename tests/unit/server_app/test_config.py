@@ -45,8 +45,9 @@ def test_an_empty_run_config_gives_the_defaults(tmp_path):
     assert settings == compose({})
     assert settings.names == {
         "model": "recurrent",
-        "loss": "fedvsr",
-        "strategy": "fedvsr",
+        "loss": "fedvsr_smooth",
+        "schedule": "constant",
+        "strategy": "fedvsr_ahead",
         "optimiser": "adam",
         "data": "sample",
         "degradation": "bi",
@@ -296,7 +297,7 @@ def test_saved_settings_are_plain_and_resolved(tmp_path):
         (b"\xff\xfe\xfa", "can't be read as a saved configuration: "),
         (b"- 1\n- 2\n", "must hold a saved configuration, got a list"),
         (b"", r"problem\(s\) in the configuration:\n  - seed: Field required"),
-        (b"seed: 0\n", r"problem\(s\) in the configuration:\n  - model: Field required"),
+        (b"seed: 0\n", r"problem\(s\) in the configuration:\n  - rounds: Field required"),
     ],
     ids=["missing", "no yaml", "no text", "a list", "empty", "incomplete"],
 )

@@ -24,6 +24,7 @@ TARGETS = {
     "loss": "fedvsr_core.losses.weighted_sum.WeightedSum",
     "loss module": "fedvsr_core.losses.charbonnier.Charbonnier",
     "optimiser": "torch.optim.Adam",
+    "schedule": "fedvsr_core.schedules.Cosine",
     "scheduler": "torch.optim.lr_scheduler.LambdaLR",
     "data": "fedvsr_core.data.sample.Sample",
     "degradation": "fedvsr_core.data.degradation.Bicubic",
