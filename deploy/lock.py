@@ -1,7 +1,8 @@
 """Write deploy/requirements.txt: each package of the closure, in one version, with the hashes of its files.
 
 ``python deploy/lock.py`` resolves anew within deploy/constraints.txt. With ``--check`` it ends with 1 if the
-file isn't true: a package is missing or too many, or has other files.
+file isn't true: a package is missing or too many, or has other files. Either ends with 2 if uv can't resolve,
+as where the index of packages can't be reached.
 
 The files are those for Linux on x86-64 with CPython 3.11 to 3.13; the source where a package has no other.
 Needs uv, which comes with Flower, and the index of packages.
@@ -51,13 +52,15 @@ def locked(*, anew: bool) -> dict[Path, str]:
 def _compiled(*more: str) -> list[dict[str, Any]]:
     """The closure of `BUILD` and more, with all files of each package."""
     command = (
-        *("uv", "pip", "compile", "-", *more, "--constraint", str(FOLDER / "constraints.txt")),
+        *(sys.executable, "-m", "uv", "pip", "compile", "-", *more),
+        *("--constraint", str(FOLDER / "constraints.txt")),
         *("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_36"),
-        *("--format", "pylock.toml", "--quiet"),
+        *("--format", "pylock.toml", "--quiet", "--system-certs"),
     )
     done = subprocess.run(command, input="\n".join(BUILD), text=True, capture_output=True, check=False)
     if done.returncode:
-        sys.exit(done.stderr)
+        sys.stderr.write(done.stderr)
+        sys.exit(2)
     packages: list[dict[str, Any]] = tomllib.loads(done.stdout)["packages"]
     return packages
 
