@@ -112,8 +112,6 @@ def test_ten_minutes_killed_at_three_places_are_those_of_one_go(tmp_path, start)
 def test_what_is_stopped_leaves_nothing_and_keeps_the_old(tmp_path, start, number):
     source = "testsrc2=s=48x32:r=25:d=300"
     film = made(tmp_path / "film.mp4", source, "-pix_fmt", "yuv420p", "-c:v", "libx264")
-        tmp_path / "film.mp4", "testsrc2=s=48x32:r=25:d=300", "-pix_fmt", "yuv420p", "-c:v", "libx264"
-    )
     (tmp_path / "out.mp4").write_bytes(b"the old result")
     before = {path.name for path in tmp_path.iterdir()}
     job = start(film, tmp_path / "out.mp4", "--overwrite")
