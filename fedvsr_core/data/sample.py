@@ -32,7 +32,7 @@ _HELD_OUT = ((_BIKES, 138, 186), (_BIKES, 188, 241), (_CARPHONE, 0, 119))
 
 
 class Sample:
-    """202 frames in four shots to train on, 223 frames in three other shots held out.
+    """202 frames in four shots to train on, 223 frames in three other shots held out; labelled by their film.
 
     Attributes:
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
@@ -56,7 +56,7 @@ class Sample:
 
     def _shot(self, film: _Film, first: int, last: int) -> Shot:
         pixels = VideoFrames(_find(film), range(first, last + 1), film.height, film.width)
-        return Shot(f"{film.name}/{first:03d}-{last:03d}", pixels).cropped(self.scale)
+        return Shot(f"{film.name}/{first:03d}-{last:03d}", pixels, label=film.name).cropped(self.scale)
 
 
 def _find(film: _Film) -> Path:
