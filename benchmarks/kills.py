@@ -4,8 +4,9 @@
 
 Each run is a process of its own. SIGKILL ends it up to 20 ms after one of the times at which it makes the
 disk keep something, drawn from the seed; or its run directory lies on a small disk of a size drawn from it
-(that needs root, to mount a tmpfs). Afterwards its journal must be readable, its last checkpoint at most one round behind the journal, and the run, resumed, must end with the
-same bytes as one that nothing has happened to. Prints a JSON object; ends with 1 if one of this isn't so.
+(that needs root, to mount a tmpfs). Afterwards its journal must be readable, its last checkpoint at most one
+round behind the journal, and the run, resumed, must end with the same bytes as one that nothing has happened
+to. Prints a JSON object; ends with 1 if one of this isn't so.
 """
 
 import argparse

@@ -142,8 +142,8 @@ class Screening(_Section):
         clip: Norm of an update in units of the usual one of its round, beyond which it is shortened; None for
             no bound.
         norm_factor: The same, beyond which it is refused.
-        opposed: Cosine of the angle between an update and the others' directions together, below which it is
-            refused; None for no bound.
+        opposed: Cosine of the angle between an update and the others' directions together, in units of the
+            lower median of its round, below which it is refused; None for no bound.
         examples_factor: How often the lower median of the numbers of examples a client counts at most; None
             for no bound.
         roll_back: Fall of the headline score below the best so far, in its units, from which on the model of

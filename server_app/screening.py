@@ -115,17 +115,18 @@ class Screen:
     ) -> tuple[list[ReportedUpdate], list[Refusal]]:
         if len(updates) < _FEWEST:
             return list(updates), []
-        least = -math.inf if self._limits.opposed is None else self._limits.opposed
         scales = [1 / update.model.norm if update.model.norm else 0.0 for update in updates]
         dots, whole = products([update.arrays for update in updates], scales, self._sent)
+        cosines = [_cosine(dot, whole) if scale else 0.0 for dot, scale in zip(dots, scales, strict=True)]
+        median = statistics.median_low(cosines)
+        least = _times(self._limits.opposed, median, otherwise=-math.inf)
         left, refused = [], []
-        for update, scale, dot in zip(updates, scales, dots.tolist(), strict=True):
-            own = 1.0 if scale else 0.0
-            others = math.sqrt(max(whole - 2 * dot + own, 0.0))
-            cosine = (dot - own) / others if others else 0.0
+        for update, cosine in zip(updates, cosines, strict=True):
             facts[update.client]["cosine"] = cosine
             if cosine < least:
-                reason = f"its update points against those of the others (cosine {cosine:.2f})"
+                reason = (
+                    f"its update doesn't go the others' way (cosine {cosine:.2f}, the median is {median:.2f})"
+                )
                 refused.append(_refusal(update, "opposed", reason))
             else:
                 left.append(update)
@@ -147,5 +148,17 @@ def _refusal(update: ReportedUpdate, code: str, reason: str) -> Refusal:
     return Refusal(update.client, update.node, code, reason)
 
 
-def _times(factor: float | None, usual: float) -> float:
-    return math.inf if factor is None else factor * usual
+def _cosine(dot: float, whole: float) -> float:
+    """Of the angle between one of several unit vectors and the sum of the others.
+
+    Args:
+        dot: Its product with the sum of all.
+        whole: The square of that sum.
+    """
+    others = math.sqrt(max(whole - 2 * dot + 1, 0.0))
+    return float((dot - 1) / others) if others else 0.0
+
+
+def _times(factor: float | None, usual: float, otherwise: float = math.inf) -> float:
+    """A multiple of what is usual, where there is a factor and something usual, above zero."""
+    return otherwise if factor is None or usual <= 0 else factor * usual

@@ -535,7 +535,7 @@ def test_without_a_limit_a_bad_model_stays(run):
 
 
 def test_one_liar_of_four_is_named_and_left_out(run):
-    one = run("rounds=1 training.steps=3 screening.opposed=-0.1", clients=4, strategy="fedavg")
+    one = run("rounds=1 training.steps=3 screening.opposed=-0.3", clients=4, strategy="fedavg")
     one.grid.spoil[2] = lying(one, **{"num-examples": 10**7})
     one.go()
     (line,) = one.lines("train")

@@ -16,7 +16,7 @@ from tests.unit.server_app.sites import Received, Sites
 LIMITS = Screening(
     clip=1.5,
     norm_factor=20,
-    opposed=-0.1,
+    opposed=-0.3,
     examples_factor=3,
     roll_back=None,
     max_loss=1e6,
@@ -63,7 +63,7 @@ def test_who_points_against_the_others_is_refused_and_named(sites):
     assert [update.client for update in result.updates] == ["c0", "c1", "c2"]
     (refusal,) = result.refused
     assert (refusal.client, refusal.code) == ("c3", "opposed")
-    assert refusal.reason == "its update points against those of the others (cosine -0.92)"
+    assert refusal.reason == "its update doesn't go the others' way (cosine -0.92, the median is 0.38)"
     # (-1, 0, 0) to (1, 0, 0) + (1, 1, 0) / sqrt(2) + (1, 0, 1) / sqrt(2): -2.414 / sqrt(6.828)
     assert result.against == {"c3"}
 
@@ -138,3 +138,15 @@ def test_usual_differences_between_clients_pass_whole(make_sites):
     result = screened(sites, moves)
     assert len(result.updates) == 8
     assert all("shortened" not in facts for facts in result.facts.values())
+
+
+def test_strictly_who_goes_the_others_way_less_than_half_as_far_is_refused(sites):
+    moves = [[1, 0.1, 0, 0], [1, -0.1, 0, 0], [1, 0, 0.1, 0], [0.3, 0, 0, 1]]
+    strict = LIMITS.model_copy(update={"opposed": 0.5})
+    assert [refusal.client for refusal in screened(sites, moves, limits=strict).refused] == ["c3"]
+    assert screened(sites, moves).refused == []
+
+
+def test_where_nobody_goes_any_way_nobody_is_refused(sites):
+    moves = [[1, 0, 0, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, -1, 0, 0]]
+    assert screened(sites, moves).refused == []
