@@ -4,7 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def padded_attention(query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, scale: float) -> Tensor:
+def padded_attention(
+    query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, scale: float | None
+) -> Tensor:
     """Scaled dot-product attention.
 
     That kernel takes heads whose width is a multiple of 16 bytes; for others, such as VRT's of 20 and 30
@@ -16,12 +18,13 @@ def padded_attention(query: Tensor, key: Tensor, value: Tensor, added: Tensor | 
         key: (G, heads, n, d).
         value: (G, heads, n, d).
         added: What is added to the logits, which broadcasts to (G, heads, n, n), or None.
-        scale: What products are multiplied by.
+        scale: What products are multiplied by; None for one over the root of d.
 
     Returns:
         (G, heads, n, d).
     """
     width = query.shape[-1]
+    scale = width**-0.5 if scale is None else scale
     if query.device.type == "cuda":
         query, key, value = (padded(part) for part in (query, key, value))
     attended = F.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=scale)
