@@ -7,7 +7,8 @@ Real training of the default model on the default clips, in this process, throug
 screening, its strategies and its roll-back. Liars train as the others do; then each changes what it returns,
 in every round, and knows all that the server does. For each strategy, honest clients alone come first.
 
-Writes a list of objects: ``strategy``, ``attack``, ``clients``, ``liars`` and ``seed``; ``honest``, ``first``
+Prints a table: the PSNR-Y of the honest runs, and by how much the attacked ones differ. The file is a list of
+objects: ``strategy``, ``attack``, ``clients``, ``liars`` and ``seed``; ``honest``, ``first``
 and ``final``, the PSNR-Y in dB of eight frames of each held-out clip, of the honest run after the last round,
 and of the attacked one after the first and after the last; ``bicubic``; ``refused`` and
 ``honest-refused``, how often a liar and another client was.
@@ -182,6 +183,20 @@ def run(settings: Settings, attack: str | None, *, clients: int, liars: int, see
     return federate(settings, clients=clients, mislead=mislead, spoil=spoil)
 
 
+def table(results: list[dict[str, Any]]) -> str:
+    """By attack and strategy, the difference to honest clients after the last round, in dB; Markdown."""
+    strategies = list(dict.fromkeys(result["strategy"] for result in results))
+    lines = [f"| attack | {' | '.join(strategies)} |", "| --- |" + " --- |" * len(strategies)]
+    for attack in dict.fromkeys(result["attack"] for result in results):
+        cells = []
+        for strategy in strategies:
+            of = [each for each in results if (each["strategy"], each["attack"]) == (strategy, attack)]
+            honest, final = (np.mean([each[name] for each in of]) for name in ("honest", "final"))
+            cells.append(f"{honest:.2f} dB" if attack == "none" else f"{final - honest:+.3f}")
+        lines.append(f"| {attack} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strategies", default="fedvsr,fedavg,fedvsr_ahead,fedvsr_robust")
@@ -191,7 +206,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seeds", default="0", help="of runs, comma-separated")
     parser.add_argument("--overrides", default="training.steps=10", help="as for a run")
-    parser.add_argument("--json", type=Path, help="default: standard output")
+    parser.add_argument("--json", type=Path, help="all results, written after each run")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -228,8 +243,7 @@ def main() -> None:
                 print(json.dumps(result), file=sys.stderr, flush=True)
                 if arguments.json:
                     arguments.json.write_text(json.dumps(results, indent=2))
-    if not arguments.json:
-        print(json.dumps(results, indent=2))
+    print(table(results))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from server_app.updates import Measured, Update
 
 U = TypeVar("U", bound=Update)
 
-MEMORY = 1 << 29
+MEMORY = 1 << 27
 """Bytes of arrays that wait in memory; the others wait on disk."""
 
 
