@@ -11,6 +11,7 @@ import numpy as np
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.metrics.colour import Channel
+from fedvsr_core.metrics.dists import DISTS
 from fedvsr_core.metrics.measure import ByFrame, ByPair, ByVmaf, Conditions, Measure
 from fedvsr_core.metrics.per_frame import Scores
 from fedvsr_core.metrics.perceptual import LPIPS
@@ -63,6 +64,11 @@ def _lpips(conditions: Conditions) -> Measure:
 
 def _lpips_vgg(conditions: Conditions) -> Measure:
     metric = LPIPS("vgg", device=conditions.device)
+    return ByFrame(metric, metric.made_by)
+
+
+def _dists(conditions: Conditions) -> Measure:
+    metric = DISTS(device=conditions.device)
     return ByFrame(metric, metric.made_by)
 
 
@@ -122,6 +128,7 @@ METRICS = {
     ),
     "lpips": Metric(label="LPIPS-alex", digits=4, range=(0, 10), best="low", load=_lpips),
     "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, range=(0, 10), best="low", load=_lpips_vgg),
+    "dists": Metric(label="DISTS", digits=4, range=(0, 2), best="low", load=_dists),
     "vmaf": Metric(label="VMAF", digits=3, range=(0, 100), best="high", load=_vmaf),
     "tof": Metric(label="tOF", unit="pixels", digits=4, range=(0, 1e4), best="low", load=_tof, paired=True),
     "tlp": Metric(label="tLP", unit="x 100", digits=4, range=(0, 1e3), best="low", load=_tlp, paired=True),
