@@ -122,7 +122,7 @@ def test_the_app_of_ones_own_trains(at_work, workplace):
                 yield reply
 
     names["main"](Nodes(), Context(1, 1, {}, RecordDict(), {}))
-    assert [node for node, _ in seen] == [1, 2] * names["ROUNDS"]
+    assert sorted(node for node, _ in seen) == [1] * names["ROUNDS"] + [2] * names["ROUNDS"]
     assert np.mean([loss for _, loss in seen[-2:]]) < np.mean([loss for _, loss in seen[:2]])
     assert ConfigRecord({"lr": 1e-3}) == names["ConfigRecord"]({"lr": 1e-3})
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from fedvsr import engine
+from fedvsr.installed_app import app_folder
 from fedvsr_core.errors import REFUSED
 from server_app.records.run_dir import ANNOUNCED
 
@@ -41,7 +42,10 @@ class Listener:
 
 
 def run(
-    app: Annotated[Path, typer.Argument(help="Folder of the app.")] = Path(),
+    app: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the app; default: this folder, or else where fedvsr is installed."),
+    ] = None,
     superlink: Annotated[
         str, typer.Argument(help="Connection in Flower's config.toml; empty: this machine.")
     ] = "",
@@ -54,9 +58,10 @@ def run(
 ) -> None:
     """Run a federation, show its log, and return 0 only if it completed ('flwr run' always returns 0)."""
     size = f"num-supernodes={clients} " if clients else ""
+    folder = app or app_folder()
     for resumed in range(resumes + 1):
         run_id = engine.submit(
-            app, run_config=run_config, federation_config=size + federation_config, superlink=superlink
+            folder, run_config=run_config, federation_config=size + federation_config, superlink=superlink
         )
         listener = Listener()
         seen = engine.follow(run_id, superlink, listener.hear)

@@ -26,6 +26,7 @@ from tests.unit.server_app.test_every_strategy import interrupted_after
 from tests.unit.server_app.test_rounds import Run
 
 ROOT = Path(__file__).parents[3]
+SMOKE = "experiment=smoke training.steps=1 training.batch=1 training.window=2 training.patch=8"
 PAGES = ("own-model", "own-strategy", "own-loss", "own-metric", "own-dataset")
 
 
@@ -74,8 +75,9 @@ def test_the_model_keeps_what_all_models_keep(added, tmp_path):
     of_models.test_a_file_of_weights_makes_an_equal_network("three_frames", tmp_path)
 
 
-def test_model_and_loss_train(added, tiny, client_grid, tmp_path):
-    settings = tiny("model=three_frames loss=edges rounds=2 training.steps=2", "fedavg")
+def test_model_and_loss_train(added, client_grid, tmp_path):
+    words = f"{SMOKE} rounds=2 loss=edges"
+    settings = config.compose({"strategy": "fedavg", "model": "three_frames", "overrides": words})
     check_parts(settings, build(settings.model), adapted(build(settings.strategy.server)))
     run = Run(settings, client_grid(2), tmp_path / "runs")
     before = run.weights()
@@ -146,10 +148,8 @@ def test_the_dataset_is_trained_on(added, tmp_path, client_grid):
         for name in "ab":
             clip = generator.integers(0, 256, (6, 50, 64, 3), np.uint8)
             np.save(tmp_path / "clips" / part / f"{name}.npy", clip)
-    words = "experiment=smoke rounds=1 training.steps=1 training.batch=1 training.window=2 training.patch=8"
-    settings = config.compose(
-        {"data": "array_files", "overrides": f"{words} data.folder='{tmp_path / 'clips'}'"}
-    )
+    words = f"{SMOKE} rounds=1 data.folder='{tmp_path / 'clips'}'"
+    settings = config.compose({"data": "array_files", "overrides": words})
     data = build(settings.data)
     assert [shot.name for shot in data.train()] == ["train/a", "train/b"]
     assert {shot.high.shape for shot in data.held_out()} == {(6, 48, 64, 3)}
