@@ -209,3 +209,16 @@ def test_links_lead_somewhere(page):
 def anchors(page):
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_troubleshooting_quotes_what_is_said():
+    sources = [
+        path.read_text()
+        for package in ("fedvsr", "fedvsr_core", "server_app", "client_app")
+        for path in (ROOT / package).rglob("*.py")
+    ]
+    said = re.sub(r"""["']\s*\n\s*f?["']""", "", "\n".join(sources))  # a sentence on several lines
+    rows = (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    quoted = [match[1] for row in rows if (match := re.match(r"\| `([^`]+)` \|", row))]
+    assert len(quoted) > 15
+    assert [words for words in quoted if words not in said] == []
