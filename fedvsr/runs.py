@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvsr_core.errors import CheckpointError
-from server_app.checkpoints import LAST
 from server_app.records.history import Evaluation, best_evaluation, outcome, rounds_done, starts
 from server_app.records.journal import COMPLETED, Line, read_checked
-from server_app.records.run_dir import RunDir, run_dirs
+from server_app.records.run_dir import LAST, RunDir, run_dirs
 
 
 @dataclass(frozen=True)
@@ -16,8 +15,8 @@ class RunState:
 
     Attributes:
         path: Its directory.
-        state: ``running``, ``completed``, ``failed`` (it stopped by itself), ``killed`` (it had no time to
-            say so) or ``damaged`` (its journal can't be read).
+        state: ``running``, ``completed``, ``failed`` (it ended by itself), ``stopped`` (somebody ended it),
+            ``killed`` (it had no time to say so) or ``damaged`` (its journal can't be read).
         reason: Why, if it isn't running or completed; else empty.
         resumable: Whether it can go on where it stopped.
         started: When, in UTC as ISO 8601, or empty.
@@ -58,7 +57,7 @@ def state_of(run: RunDir) -> RunState:
         path=run.path,
         state=state,
         reason=reason,
-        resumable=state in ("failed", "killed") and (run.checkpoints / LAST).is_file(),
+        resumable=state in ("failed", "stopped", "killed") and (run.checkpoints / LAST).is_file(),
         started=str(start.get("time", "")),
         strategy=str(start.get("strategy", "")),
         model=str(start.get("model", "")),
@@ -74,4 +73,6 @@ def _ended(lines: list[Line], *, running: bool) -> tuple[str, str]:
     ended = outcome(lines)
     if ended == COMPLETED:
         return COMPLETED, ""
-    return ("killed", "it left no last word") if ended is None else ("failed", ended)
+    if ended is None:
+        return "killed", "it left no last word"
+    return ("stopped" if ended.startswith("stopped by ") else "failed"), ended

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.typed import kind_problem, typed
 
 TARGET = "_target_"
 ALLOWED = ("fedvsr_core.", "server_app.", "client_app.", "flwr.serverapp.strategy.", "torch.optim.")
@@ -119,7 +120,7 @@ def problems(
             for path, component, inner in nested:
                 yield from problems(component, f"{where}.{name}{path}", kind=inner)
         elif name in hints and (why := _mistyped(value, hints[name])):
-            yield f"{where}.{name}: {why}, got {value!r}"
+            yield f"{where}.{name}: {why}, got {typed(value)}"
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -191,7 +192,8 @@ def _mistyped(value: object, hint: Any) -> str:  # noqa: ANN401
         adapter = TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
         adapter.validate_json(json.dumps(value))  # as JSON: a list is a tuple, but "3" is no number
     except ValidationError as error:
-        return error.errors()[0]["msg"][:1].lower() + error.errors()[0]["msg"][1:]
+        said = kind_problem(error.errors()[0]["type"], error.errors()[0]["msg"])
+        return said[:1].lower() + said[1:]
     except PydanticUserError:
         return ""  # a type that pydantic can't describe: the constructor will tell
     return ""

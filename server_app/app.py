@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,14 @@ from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
-from server_app.config import compose_for_run, save
+from server_app.config import save
 from server_app.preflight import check_parts
 from server_app.records.history import outcome, starts
 from server_app.records.journal import COMPLETED, Journal, read_journal
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
+from server_app.resume import about_changes, changed_since, settings_of_run
 from server_app.rounds import Rounds
 from server_app.state import RunState
 from server_app.strategies.aggregator import Aggregator
@@ -48,14 +48,15 @@ def main(grid: Grid, context: Context) -> None:
     """Run a federation as the run-config says, or continue one."""
     with _log_to(logging.StreamHandler()):
         try:
-            _run(grid, context.run_config)
+            _run(grid, context)
         except FedVSRError as error:
             _log.error("%s%s", REFUSED, error)  # the sentence by itself, before Flower prints the traceback
             raise
 
 
-def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
-    settings = compose_for_run(run_config, saved_at=lambda path: RunDir.open(path).config)
+def _run(grid: Grid, context: Context) -> None:
+    run_config = context.run_config
+    settings, changes = settings_of_run(run_config)
     model, strategy, held_out = _build(settings)
     state = RunState(settings, model, strategy)
     if settings.run.resume:
@@ -72,9 +73,13 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         if done == settings.rounds:
             _finish(run_dir, journal, done)
             return
-        if not settings.run.resume:
-            save(settings, run_dir.config)
+        for sentence in about_changes(settings, changes):
+            _log.info("%s", sentence)
+        if changes or not settings.run.resume:
+            kept = settings.run.model_copy(update={"resume": None})
+            save(settings.model_copy(update={"run": kept}), run_dir.config)
         facts = provenance(
+            run_id=context.run_id,
             run_config=run_config,
             seed=settings.seed,
             device=devices.describe(devices.choose()),
@@ -82,11 +87,17 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         )
         write_atomically(run_dir.provenance, json.dumps(facts, indent=2).encode())
         rounds = Rounds(settings, grid=grid, state=state, held_out=held_out, run_dir=run_dir, journal=journal)
-        began, earlier = time.monotonic(), _clients_before(run_dir)
+        before = next(reversed(starts(read_journal(run_dir.journal))), {})
+        began, earlier = time.monotonic(), before.get("names")
         try:
             clients = rounds.gather()
             _check_same(clients, earlier)
-            journal.append({"phase": "start", **_start(settings, model, facts, clients, done)})
+            start = _start(settings, model, facts, clients, done) | {"held-out": held_out.digest}
+            if changes:
+                start["changes"] = changes
+            for sentence in changed_since(before, start):
+                _log.warning("%s", sentence)
+            journal.append({"phase": "start", **start})
             rounds.run(done)
         except BaseException as error:
             outcome = str(error) if isinstance(error, FedVSRError) else repr(error)
@@ -134,12 +145,6 @@ def _report(run_dir: RunDir, samples: Sequence[Sample] = ()) -> None:
         _log.exception("the report can't be written; 'fedvsr report %s' tries again", run_dir.path)
 
 
-def _clients_before(run_dir: RunDir) -> list[str] | None:
-    """The clients that a resumed run has trained with so far; None for a new run."""
-    attempts = starts(read_journal(run_dir.journal))
-    return list(attempts[-1]["names"]) if attempts else None
-
-
 def _check_same(clients: list[str], earlier: list[str] | None) -> None:
     """Refuse to continue a simulation with another number of clients, which would divide the clips anew.
 
@@ -149,7 +154,7 @@ def _check_same(clients: list[str], earlier: list[str] | None) -> None:
     if earlier is not None and clients != earlier and any(name.startswith("partition-") for name in earlier):
         raise FederationError(
             f"this run had {len(earlier)} clients, but {len(clients)} are here; resume it with"
-            f" --federation-config 'num-supernodes={len(earlier)}'"
+            f" --clients {len(earlier)}"
         )
 
 
@@ -159,7 +164,6 @@ def _start(
     known = ("command", "seed", "device", "commit", "code", "versions")
     weights = sha256(b"".join(array.data for array in to_record(model.state_dict()).values())).hexdigest()
     return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "strategy": settings.names["strategy"],
         "model": settings.names["model"],
         "data": settings.names["data"],
@@ -213,7 +217,7 @@ class _OneLine(logging.Formatter):
 @contextmanager
 def _log_to(handler: logging.Handler) -> Iterator[None]:
     """Show our own log lines, down to INFO, while the block runs."""
-    handler.setFormatter(_OneLine("%(asctime)s  %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S%z"))
     loggers = [logging.getLogger(name) for name in ("server_app", "fedvsr_core")]
     for logger in loggers:
         logger.setLevel(logging.INFO)

@@ -27,9 +27,9 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.checkpoints.store import encode, read
 from fedvsr_core.errors import CheckpointError
 from fedvsr_core.json_text import parse_json
+from server_app.records.run_dir import BEST as BEST
+from server_app.records.run_dir import LAST as LAST
 
-LAST = "last.safetensors"
-BEST = "best.safetensors"
 _ROUND = "round-{:04d}.safetensors"
 
 

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -24,24 +24,30 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.components import nearest, problems
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.settings import Settings
+from fedvsr_core.typed import kind_problem, typed
 from server_app.places import problems_at
 
 CHOICES = ("experiment", "model", "strategy", "data")
 """Run-config keys that choose an option of the configuration group of the same name."""
-MAY_CHANGE = (
-    "run.root",
-    "run.resume",
-    "run.keep",
-    "cohort.nodes",
-    "cohort.wait_s",
-    "cohort.timeout_s",
-    "cohort.link_mbit",
-    "cohort.deadline_factor",
-    "cohort.min_replies",
-)
-"""Keys that a resumed run may change: how it is carried out, not what it computes."""
 OVERRIDES = "overrides"
 """Run-config key for everything else: Hydra overrides, separated by blanks."""
+
+ELSEWHERE = {
+    "lr": "optimiser.lr",
+    "learning_rate": "optimiser.lr",
+    "step_size": "optimiser.lr",
+    "optimizer": "optimiser",
+    "optimizer.lr": "optimiser.lr",
+    "batch_size": "training.batch",
+    "epochs": "training.epochs",
+    "local_epochs": "training.epochs",
+    "num_rounds": "rounds",
+    "num_server_rounds": "rounds",
+    "clients_per_round": "cohort.clients_per_round",
+    "frames": "training.window",
+    "patch_size": "training.patch",
+}
+"""What people call some keys, by what they are called here."""
 
 _OUTSIDE = re.compile(r"\$\{[^}]*(?::|\$\{)|\$\{[\s.\[]*run\b")
 """Interpolations with a resolver, with another one inside, or of the section ``run``."""
@@ -62,7 +68,7 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
         ConfigurationError: If anything is wrong; the message lists every problem, a line each.
     """
     sentences = [
-        f"run-config key '{key}' is unknown{nearest(key, (*CHOICES, OVERRIDES))}"
+        f"run-config key '{key}' is unknown{_as_override(key) or nearest(key, (*CHOICES, OVERRIDES))}"
         for key in run_config
         if key not in (*CHOICES, OVERRIDES)
     ]
@@ -86,46 +92,28 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
             raise _all_of([*sentences, where + (str(error) or repr(error)).splitlines()[0]]) from error
     missing = OmegaConf.missing_keys(composed)
     sentences += [f'{key} has no default; give it with {OVERRIDES}="{key}=..."' for key in sorted(missing)]
-    sentences += _schema_problems(plain)
+    sentences += schema_problems(plain)
     if sentences:
         raise _all_of(sentences)
     return Settings.model_validate(plain)
 
 
-def compose_for_run(run_config: Mapping[str, Any], saved_at: Callable[[str], Path]) -> Settings:
-    """Compose a run-config, or take the saved configuration if it resumes an earlier run.
-
-    Args:
-        run_config: As for `compose`.
-        saved_at: From a run directory to the file that `save` wrote there.
+def given_overrides(run_config: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Key and plain value of each override of a run-config, in their order.
 
     Raises:
-        ConfigurationError: As `compose`, or if the run-config asks a resumed run to be another than it was.
+        ConfigurationError: If one isn't of the form ``key=value``.
     """
-    asked = compose(run_config)
-    if asked.run.resume is None:
-        return asked
-    saved = load(saved_at(asked.run.resume))
-    given = [word.partition("=")[0] for word in _words(run_config)]
-    saved = _with(saved, asked, [key for key in given if key.startswith(MAY_CHANGE)])
-    if any(map(run_config.get, CHOICES)) or any(not key.startswith(MAY_CHANGE) for key in given):
-        ours, theirs = _with(asked, saved, MAY_CHANGE).model_dump(), saved.model_dump()
-        differing = [path for path in _flatten(ours) if _select(ours, path) != _select(theirs, path)]
-        if leaves := sorted(path for path in differing if not isinstance(_select(ours, path), Mapping)):
-            raise ConfigurationError(
-                f"a resumed run keeps its configuration, but the run-config changes {', '.join(leaves)};"
-                " give run.resume alone, or start a new run"
-            )
-    return saved
+    try:
+        parsed = [OverridesParser.create().parse_override(word) for word in _words(run_config)]
+        return [(override.key_or_group, _plain_value(override)) for override in parsed]
+    except (HydraException, ValueError, RecursionError) as error:
+        raise _all_of([f"{OVERRIDES} can't be read as key=value: {str(error).splitlines()[0]}"]) from error
 
 
-def _with(settings: Settings, other: Settings, keys: Iterable[str]) -> Settings:
-    """Settings with the values that other settings have at some keys, such as ``run.keep``."""
-    for key in keys:
-        section, _, name = key.partition(".")
-        changed = getattr(settings, section).model_copy(update={name: getattr(getattr(other, section), name)})
-        settings = settings.model_copy(update={section: changed})
-    return settings
+def _plain_value(override: Override) -> Any:  # noqa: ANN401
+    value = override.value()
+    return value.replace(r"\${", "${") if isinstance(value, str) else value
 
 
 def load(path: Path) -> Settings:
@@ -135,7 +123,7 @@ def load(path: Path) -> Settings:
         ConfigurationError: If the file is missing, isn't YAML, or holds something else.
     """
     plain = _read_yaml(path, "a saved configuration")
-    if sentences := _schema_problems(plain):
+    if sentences := schema_problems(plain):
         raise _all_of(sentences)
     return Settings.model_validate(plain)
 
@@ -252,7 +240,7 @@ def _sort_out(wanted: Iterable[str]) -> tuple[list[str], list[str]]:
             sentences.append(f"{text}: no such option{nearest(str(option), known)}")
         else:
             choices.append(text)
-    keys = _flatten(_plain(_composed(choices)[0])) if values else set()
+    keys = flatten(_plain(_composed(choices)[0])) if values else set()
     sound = list(choices)
     for override in values:
         key, text = override.key_or_group, str(override.input_line)
@@ -262,10 +250,24 @@ def _sort_out(wanted: Iterable[str]) -> tuple[list[str], list[str]]:
         if parent and (parent == key or override.is_add()):
             sound.append(text)
         else:
-            close = get_close_matches(key, keys, n=1)
+            close = _meant(key, keys) or get_close_matches(key, keys, n=1)
             siblings = {name for name in keys if name.rpartition(".")[0] == parent}
-            sentences.append(f"override '{text}': there is no key '{key}'{nearest(key, close or siblings)}")
+            hint = f"; did you mean '{close[0]}'?" if close else nearest(key, siblings)
+            sentences.append(f"override '{text}': there is no key '{key}'{hint}")
     return sound, sentences
+
+
+def _meant(key: str, keys: Iterable[str]) -> list[str]:
+    """The key that has another name elsewhere, or is deeper here; empty if there is none, or several."""
+    if key in ELSEWHERE:
+        return [ELSEWHERE[key]]
+    deeper = [name for name in keys if name.endswith(f".{key}") and name.count(".") == 1]
+    return deeper if len(deeper) == 1 else []
+
+
+def _as_override(key: str) -> str:
+    meant = ELSEWHERE.get(key, key if "." in key or key in Settings.model_fields else "")
+    return f'; write {OVERRIDES}="{meant}=..."' if meant else ""
 
 
 def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
@@ -279,20 +281,23 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
 
 
-def _flatten(value: object, path: str = "") -> set[str]:
+def flatten(value: object, path: str = "") -> set[str]:
+    """The paths of all keys in nested mappings, such as ``training`` and ``training.steps``."""
     if not isinstance(value, Mapping):
         return set()
     paths = {f"{path}.{key}".lstrip("."): item for key, item in value.items()}
-    return set(paths).union(*(_flatten(item, name) for name, item in paths.items()))
+    return set(paths).union(*(flatten(item, name) for name, item in paths.items()))
 
 
-def _select(value: Any, path: str) -> object:  # noqa: ANN401
+def select(value: Any, path: str) -> object:  # noqa: ANN401
+    """What nested mappings have at a path; None if they have nothing there."""
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
-def _schema_problems(plain: Mapping[str, Any]) -> list[str]:
+def schema_problems(plain: Mapping[str, Any]) -> list[str]:
+    """A sentence for each value that can't be, and each component that can't be built."""
     sentences = []
     try:
         Settings.model_validate(plain)
@@ -303,8 +308,9 @@ def _schema_problems(plain: Mapping[str, Any]) -> list[str]:
 
 def _sentence(problem: Any) -> str:  # noqa: ANN401 (pydantic's ErrorDetails)
     where = ".".join(str(part) for part in problem["loc"])
-    came = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}{came}".removeprefix(": ")
+    came = "" if problem["type"] in ("missing", "value_error") else f", got {typed(problem['input'])}"
+    said = kind_problem(problem["type"], problem["msg"].removeprefix("Value error, "))
+    return f"{where}: {said}{came}".removeprefix(": ")
 
 
 def _all_of(sentences: list[str]) -> ConfigurationError:

@@ -1,9 +1,8 @@
 """``fedvsr compare``: strategies over seeds at equal budget, and what they show in one folder."""
 
-import re
-import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,9 @@ from fedvsr.comparison.entries import BOUNDS, entries_of
 from fedvsr.comparison.results import write_results
 from fedvsr.comparison.trials import Plan, Trial, trials_of
 from fedvsr.comparison.tuning import Tuning
+from fedvsr.endings import Ended, raised
 from fedvsr.installed_app import app_folder
+from fedvsr.stopping import end_run
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError, FederationError
 from fedvsr_core.settings import Settings
@@ -26,8 +27,6 @@ from server_app.records.lock import locked
 from server_app.records.markdown import duration
 
 _POLL_S, _ASK_EVERY, _RELEASE_S = 1.0, 30, 90
-_PLAIN = re.compile(r"[\w ./+@%-]+", re.ASCII)
-"""Paths that shell words, Hydra's overrides and Flower's TOML all leave as they are."""
 
 
 def compare(
@@ -86,11 +85,6 @@ def compare(
         tune_seeds=_seeds(tune_seeds, "--tune-seeds") if tune else (),
     )
     folder = output.expanduser().resolve()
-    if not _PLAIN.fullmatch(str(folder)):
-        raise ConfigurationError(
-            "--output must be a path of letters, digits, blanks and ./_+@%- alone, since it travels in"
-            f" Flower's run-config, got '{folder}'"
-        )
 
     def composed(trial: Trial) -> Settings:
         settings = compose(trial.words(plan))
@@ -107,17 +101,18 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         plan.claim(folder, entries, composed)
-        signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the run must not go on by itself
         try:
-            app = app or app_folder()
-            _run(app, plan, "tuning", tried)
-            if tuning:
-                entries = tuning.applied(entries, tried, plan.reference)
-            trials = list(trials_of(entries, plan.seeds, folder / "trials"))
-            _run(app, plan, "trials", trials)
-        except KeyboardInterrupt:
-            typer.echo("stopped; the same command continues")
-            raise typer.Exit(130) from None
+            with raised():
+                app = app or app_folder()
+                _run(app, plan, "tuning", tried)
+                if tuning:
+                    entries = tuning.applied(entries, tried, plan.reference)
+                trials = list(trials_of(entries, plan.seeds, folder / "trials"))
+                _run(app, plan, "trials", trials)
+        except Ended as ended:
+            with suppress(OSError):
+                typer.echo("stopped; the same command continues")
+            raise typer.Exit(ended.status) from None
         if any(trial.completed and not trial.entry.bound for trial in trials):
             write_results(plan, folder, trials, (tuning, tried) if tuning else None)
             typer.echo(f"{folder / 'README.md'}")
@@ -126,10 +121,6 @@ def compare(
         typer.echo(f"failed: {trial.name}: {trial.outcome}", err=True)
     if failed:
         raise typer.Exit(1)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _names(strategies: str) -> tuple[str, ...]:
@@ -177,13 +168,14 @@ def _tell(progress: Progress, task: TaskID, done: int, of: int | None) -> None:
 def _run_trial(app: Path, plan: Plan, trial: Trial, tell: Callable[[int, int | None], object]) -> None:
     _wait_until_free(trial)
     ended_before = ends(trial.lines())
-    run_id = engine.submit(
-        app,
-        run_config=trial.run_config(plan),
-        federation_config=trial.federation_config(plan),
-    )
-    polls, watch = 0, engine.Watch(run_id)
+    run_id, polls = "", 0
     try:
+        run_id = engine.submit(
+            app,
+            run_config=trial.run_config(plan),
+            federation_config=trial.federation_config(plan),
+        )
+        watch = engine.Watch(run_id)
         while True:
             lines = trial.lines()
             attempts = starts(lines)
@@ -192,8 +184,13 @@ def _run_trial(app: Path, plan: Plan, trial: Trial, tell: Callable[[int, int | N
                 break
             polls += 1
             time.sleep(_POLL_S)
-    except BaseException:  # the next trial must not run at the same time
-        engine.stop_run(run_id)
+    except BaseException as error:  # the next trial must not run at the same time
+        why = repr(error)
+        if isinstance(error, Ended):
+            run_id, why = run_id or error.run_id, f"stopped by {error.number.name}"
+        if run_id:
+            run = trial.run()
+            end_run(run_id, "", str(run.path) if run else "", why)
         raise
     if not trial.lines():
         why = seen.get("status-details") or seen["status"]

@@ -1,22 +1,29 @@
 """``fedvsr run`` and ``fedvsr stop``: a federation, from submitting it to its end."""
 
-import json
 import re
 import shlex
-import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fedvsr import engine
+from fedvsr.endings import Ended, held_back, raised, say
 from fedvsr.installed_app import app_folder
-from fedvsr_core.errors import REFUSED
+from fedvsr.run_config import check_run_config, parse_run_config
+from fedvsr.stopping import end_run, stop_named
+from fedvsr_core.errors import REFUSED, ConfigurationError
 from server_app.records.run_dir import ANNOUNCED
+from server_app.written import flower_words, overrides
 
-_OURS = re.compile(r"\d\d:\d\d:\d\d  (?P<words>.*)")
+_OURS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4}  (?P<words>.*)")
 """A line of our log. What clients say stands further to the right."""
+_ERROR = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt)\b: .+")
+"""The last line of a traceback."""
+STOPPED = 3
+"""Exit status of a run that was stopped from elsewhere."""
 
 
 @dataclass
@@ -25,20 +32,28 @@ class Listener:
 
     Attributes:
         run_dir: The run directory, once the log has named it.
+        cause: What ended the run, as far as the log tells: our own sentence, else the first error.
         refused: Whether the server has ended the run itself, with a reason.
     """
 
     run_dir: str = ""
+    cause: str = ""
     refused: bool = False
 
     def hear(self, line: str) -> None:
-        """Take a line of the log."""
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        """Take a line of the log.
+
+        Raises:
+            Ended: If nobody reads what is shown.
+        """
         said = _OURS.fullmatch(line.rstrip("\n"))
         if said and said["words"].startswith(ANNOUNCED):
             self.run_dir = said["words"].removeprefix(ANNOUNCED)
-        self.refused = self.refused or bool(said and said["words"].startswith(REFUSED))
+        if said and said["words"].startswith(REFUSED):
+            self.refused, self.cause = True, said["words"].removeprefix(REFUSED)
+        elif not self.cause and _ERROR.fullmatch(line.strip()) and not line.startswith(" "):
+            self.cause = line.strip()
+        say(line)
 
 
 def run(
@@ -50,38 +65,142 @@ def run(
         str, typer.Argument(help="Connection in Flower's config.toml; empty: this machine.")
     ] = "",
     run_config: Annotated[str, typer.Option("--run-config", "-c", help="As for 'flwr run'.")] = "",
-    clients: Annotated[int | None, typer.Option(help="Simulated clients; Flower's default is 2.")] = None,
+    clients: Annotated[
+        int | None, typer.Option(min=1, help="Simulated clients; Flower's default is 2.")
+    ] = None,
     federation_config: Annotated[str, typer.Option(help="As for 'flwr run'.")] = "",
+    data: Annotated[Path | None, typer.Option(help="Folder of videos to train on.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the run's directory.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Directory of an earlier run, to go on with.")] = None,
     resumes: Annotated[
         int, typer.Option(min=0, help="How often a run that crashed is continued after its last round.")
     ] = 0,
+    detach: Annotated[bool, typer.Option(help="Leave the run to itself; 'fedvsr stop RUN' ends it.")] = False,
 ) -> None:
-    """Run a federation, show its log, and return 0 only if it completed ('flwr run' always returns 0)."""
-    size = f"num-supernodes={clients} " if clients else ""
+    """Run a federation, and show its log.
+
+    Ends with 0 if the run completed, 1 if it failed, 2 if it was refused before it began, 3 if it was stopped
+    from elsewhere. A signal (Ctrl-C, kill, a closed terminal, a scheduler's warning) ends the run too, with
+    128 and its number. What is stopped goes on with --resume.
+    """
+    if detach and resumes:
+        raise typer.BadParameter(
+            "a run that is left to itself can't be continued: give --detach or --resumes"
+        )
     folder = app or app_folder()
+    words = _with_paths(parse_run_config(run_config), data=data, output=output, resume=resume)
+    try:
+        clients = _checked(folder, superlink, words, clients)
+    except ConfigurationError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
+    size = f"num-supernodes={clients} " if clients else ""
+    try:
+        with raised():
+            status = _run(folder, superlink, words, size + federation_config, resumes, detach=detach)
+    except Ended as ended:
+        raise typer.Exit(ended.status) from ended
+    raise typer.Exit(status)
+
+
+def _run(
+    app: Path, superlink: str, words: dict[str, Any], federation: str, resumes: int, *, detach: bool
+) -> int:
     for resumed in range(resumes + 1):
-        run_id = engine.submit(
-            folder, run_config=run_config, federation_config=size + federation_config, superlink=superlink
-        )
-        listener = Listener()
-        seen = engine.follow(run_id, superlink, listener.hear)
-        typer.echo(f"run {run_id}: {seen['status']} {seen.get('status-details') or ''}".rstrip())
+        run_id, listener = "", Listener()
+        try:
+            run_id = engine.submit(
+                app,
+                run_config=flower_words(words),
+                federation_config=federation,
+                superlink=superlink,
+                tell=_tell,
+            )
+            if detach:
+                where = f" {superlink}" if superlink else ""
+                with suppress(Ended):  # whoever listened is gone
+                    say(f"run {run_id}: 'fedvsr runs' shows it, 'fedvsr stop {run_id}{where}' ends it\n")
+                return 0
+            _tell(f"run {run_id} is submitted")
+            seen = engine.follow(run_id, superlink, listener.hear)
+        except Ended as ended:
+            if run_id or ended.run_id:
+                _end(run_id or ended.run_id, superlink, listener, ended)
+            raise
+        ending = f"run {run_id}: {seen['status']}"
         if seen["status"] == "finished:completed":
-            return
-        if seen["status"] == "finished:stopped" or listener.refused or resumed == resumes:
-            break
+            say(f"{ending}\n")
+            return 0
+        cause = listener.cause or seen.get("status-details") or "it gave no reason"
+        stays = seen["status"] == "finished:stopped"
+        if stays or listener.refused or resumed == resumes:
+            say(f"{_how_to_go_on(listener.run_dir)}{ending}: {cause}\n")
+            return STOPPED if stays else 1
+        say(f"{ending}: {cause}\n")
         if listener.run_dir:
-            run_config = f"overrides={json.dumps(shlex.join([f'run.resume={listener.run_dir}']))}"
+            words = _with_paths({}, resume=Path(listener.run_dir))
         where = listener.run_dir or "it had no run directory yet"
-        typer.echo(
-            f"run {run_id} crashed; it is continued, {resumed + 1} of at most {resumes} times ({where})"
-        )
-    raise typer.Exit(1)
+        say(f"run {run_id} crashed; it is continued, {resumed + 1} of at most {resumes} times ({where})\n")
+    raise AssertionError("the last of the runs returns")
 
 
-def stop() -> None:
-    """Stop Flower's local engine, which 'flwr run' leaves running, and whatever runs in it."""
-    stopped = engine.stop_engine()
+def stop(
+    run: Annotated[
+        str, typer.Argument(help="Run directory, its name, or Flower's id of a run; empty: the engines.")
+    ] = "",
+    superlink: Annotated[
+        str, typer.Argument(help="Connection in Flower's config.toml; empty: this machine.")
+    ] = "",
+) -> None:
+    """Stop a run, or without one the engines of this machine, which runs leave behind, with all their runs.
+
+    A stopped run goes on with 'fedvsr run --resume DIRECTORY'.
+    """
+    if run:
+        typer.echo(stop_named(run, superlink))
+        return
+    stopped = engine.stop_engines()
     typer.echo(
         f"stopped the engine (process {', '.join(map(str, stopped))})" if stopped else "no engine is running"
     )
+
+
+def _with_paths(
+    words: dict[str, Any], data: Path | None = None, output: Path | None = None, resume: Path | None = None
+) -> dict[str, Any]:
+    """A run-config with the paths that were given by options of their own."""
+    paths = {"data.folder": data, "run.root": output, "run.resume": resume}
+    given = {key: str(path.expanduser().absolute()) for key, path in paths.items() if path is not None}
+    if not given:
+        return words
+    if data is not None and not words.get("data"):
+        words = words | {"data": "videos"}
+    return words | {"overrides": overrides(given, str(words.get("overrides", "")))}
+
+
+def _checked(app: Path, superlink: str, words: dict[str, Any], clients: int | None) -> int | None:
+    """Have the app check what is asked; returns how many clients are simulated, None where it's left open."""
+    if not engine.is_local(superlink) and "run.resume" in str(words.get("overrides", "")):
+        return clients  # the run is on another machine
+    checked = check_run_config(app.absolute(), words)
+    return clients or checked.get("clients")
+
+
+def _tell(text: str) -> None:
+    say(f"{text}\n")
+
+
+def _how_to_go_on(run_dir: str) -> str:
+    return f"go on: {shlex.join(['fedvsr', 'run', '--resume', run_dir])}\n" if run_dir else ""
+
+
+def _end(run_id: str, superlink: str, listener: Listener, ended: Ended) -> None:
+    """End a run because this command is ended; a second signal ends it without any delay."""
+    why = f"stopped by {ended.number.name}"
+    try:
+        directory = end_run(run_id, superlink, listener.run_dir, why)
+    except Ended:
+        with held_back():
+            directory = end_run(run_id, superlink, listener.run_dir, why, at_once=True)
+    with suppress(Ended):  # whoever listened is gone
+        say(f"{_how_to_go_on(directory)}run {run_id}: {why}\n")

@@ -1,16 +1,17 @@
 """The command ``fedvsr``."""
 
+import ast
 import errno
 import importlib
 import io
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from fedvsr_core.components import nearest
 from fedvsr_core.errors import FedVSRError
 from fedvsr_core.printable import printable
 
@@ -40,8 +41,18 @@ class _Group(TyperGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """What the help says of a command."""
+        return TyperCommand(cmd_name, help=_said_of(cmd_name)) if cmd_name in _COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called."""
+        cmd_name = args[0]
         if cmd_name not in _COMMANDS:
+            from fedvsr_core.components import nearest
+
             ctx.fail(f"there is no command '{cmd_name}'{nearest(cmd_name, _COMMANDS)}")
         module = importlib.import_module(f"fedvsr.cli.{_COMMANDS[cmd_name]}")
         if hasattr(module, "app"):
@@ -51,7 +62,7 @@ class _Group(TyperGroup):
             alone.command()(getattr(module, cmd_name.replace("-", "_")))
             command = typer.main.get_command(alone)
         command.name = cmd_name
-        return command
+        return cmd_name, command, args[1:]
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as in click)
         try:
@@ -63,6 +74,20 @@ class _Group(TyperGroup):
                 raise
             remedy = "see that the disk has room, and that you may do this there"
             raise click.ClickException(printable(f"{error}; {remedy}")) from error
+
+
+def _said_of(cmd_name: str) -> str:
+    """The docstring of a command, read without importing what it needs."""
+    module = ast.parse(Path(__file__).with_name(f"{_COMMANDS[cmd_name]}.py").read_text(encoding="utf-8"))
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name) if name == cmd_name.replace("-", "_"):
+                return ast.get_docstring(node) or ""
+            case ast.Assign(value=ast.Call(keywords=keywords)):  # several commands: typer.Typer(help="...")
+                for keyword in keywords:
+                    if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
+                        return str(keyword.value.value)
+    return ""
 
 
 app = typer.Typer(cls=_Group, no_args_is_help=True)

@@ -1,6 +1,7 @@
 """``fedvsr runs``: what has become of the runs of this machine."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,9 @@ from rich.table import Table
 from fedvsr.runs import RunState, runs_in
 from fedvsr_core.errors import DataError
 from fedvsr_core.metrics.names import METRICS
-from server_app.config import compose
 from server_app.records.history import Evaluation
 from server_app.records.markdown import signed
+from server_app.records.run_dir import run_root
 
 _REASON = 100
 """Characters of a reason that a table has room for; ``--json`` has all of it."""
@@ -27,7 +28,7 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all details.")] = False,
 ) -> None:
     """List runs: state, rounds done, best score with its protocol, and why a run stopped."""
-    root = (folder or Path(compose({}).run.root)).expanduser()
+    root = folder.expanduser() if folder else run_root()
     if not root.is_dir():
         raise DataError(f"there is no folder of runs '{root}'; name another, or start a run")
     states = runs_in(root)
@@ -46,7 +47,7 @@ def runs(
             typer.echo(f"{run.path.name}: {run.reason:.{_REASON}}")
     resumable = [run.path for run in states if run.resumable]
     if resumable:
-        typer.echo(f"to resume: --run-config 'overrides=\"run.resume={resumable[-1].absolute()}\"'")
+        typer.echo(f"to resume: {shlex.join(['fedvsr', 'run', '--resume', str(resumable[-1].absolute())])}")
 
 
 def _score(best: Evaluation) -> str:

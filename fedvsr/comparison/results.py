@@ -1,5 +1,6 @@
 """The folder of a comparison, written from its completed trials: tables, curves, crops and a page."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -157,16 +158,17 @@ def _command(plan: Plan) -> str:
         "seeds": plan.seeds,
         "tune-seeds": plan.tune_seeds if plan.tune else (),
     }
-    lists = [f"--{name} {','.join(map(str, values))}" for name, values in listed.items() if values]
-    texts = {"overrides": plan.overrides, "tune": plan.tune, "variants": "; ".join(plan.variants)}
-    words = (
-        "fedvsr compare",
-        *lists,
-        *(f"--{key} {value}" for key, value in plan.choices.items() if value),
-        *(f"--{name} '{text}'" for name, text in texts.items() if text),
-        f"--clients {plan.clients} --federation-config '{plan.federation}' --output ...",
-    )
-    return " ".join(words)
+    texts = {
+        **{name: ",".join(map(str, values)) for name, values in listed.items()},
+        **plan.choices,
+        "overrides": plan.overrides,
+        "tune": plan.tune,
+        "variants": "; ".join(plan.variants),
+        "clients": str(plan.clients),
+        "federation-config": plan.federation,
+    }
+    options = (word for name, text in texts.items() if text for word in (f"--{name}", text))
+    return shlex.join(["fedvsr", "compare", *options]) + " --output ..."
 
 
 def _draw(path: Path, trials: Mapping[str, Trial]) -> None:

@@ -16,6 +16,7 @@ from fedvsr_core.settings import Settings
 from server_app.records.history import outcome, rounds_done
 from server_app.records.journal import COMPLETED, Line, read_journal
 from server_app.records.run_dir import RunDir, run_dirs
+from server_app.written import flower_words, overrides
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,8 @@ class Trial:
     def run_config(self, plan: Plan) -> str:
         """As for ``flwr run``: to start, or to continue what is there."""
         if run := self.run():
-            resume = f"'run.resume={run.path}'"
-            return f"overrides={json.dumps(resume)}"
-        return " ".join(f"{key}={json.dumps(value)}" for key, value in self.words(plan).items() if value)
+            return flower_words({"overrides": overrides({"run.resume": str(run.path)})})
+        return flower_words(self.words(plan))
 
     def federation_config(self, plan: Plan) -> str:
         """As for ``flwr run``."""
@@ -139,7 +139,8 @@ class Trial:
 
     def words(self, plan: Plan) -> dict[str, str]:
         """The run-config that starts it, by key."""
-        words = (f"seed={self.seed} 'run.root={self.root}'", plan.overrides, self.entry.overrides)
+        own = overrides({"run.root": str(self.root)}, f"seed={self.seed}")
+        words = (own, plan.overrides, self.entry.overrides)
         return {**plan.choices, "strategy": self.entry.strategy, "overrides": " ".join(filter(None, words))}
 
     def check(self, settings: Settings) -> None:

@@ -1,23 +1,11 @@
-"""The metrics that can be asked for, each in one declaration: how it is measured, and how it is read."""
+"""The metrics that can be asked for, and how their numbers are read; whoever only reads needs no torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
-
-import cv2
-import numpy as np
 
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError
-from fedvsr_core.metrics.colour import Channel
-from fedvsr_core.metrics.dists import DISTS
-from fedvsr_core.metrics.measure import ByFrame, ByPair, ByVmaf, Conditions, Measure
-from fedvsr_core.metrics.per_frame import Scores
-from fedvsr_core.metrics.perceptual import LPIPS
-from fedvsr_core.metrics.psnr import psnr
-from fedvsr_core.metrics.ssim import ssim
-from fedvsr_core.metrics.temporal import tlp, tof_of_pair, warping_of_pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +18,8 @@ class Metric:
         digits: Decimals to print.
         range: What no value can be below or above; where there is no end, what none on video comes near.
         best: Which end is better: ``high``, ``low``, or ``truth`` where the ground truth's own value is.
-        load: Makes it ready, and loads what it needs. Metrics with the same one are measured together, and
-            are the values of its scores in the order of `METRICS`.
+        load: What makes it ready, by its name in `fedvsr_core.metrics.loads`. Metrics with the same one are
+            measured together, and are the values of its scores in the order of `METRICS`.
         paired: Whether it is of a frame and the next one, so that there is one value less than frames.
     """
 
@@ -40,7 +28,7 @@ class Metric:
     digits: int
     range: tuple[float, float]
     best: Literal["high", "low", "truth"]
-    load: Callable[[Conditions], Measure]
+    load: str
     paired: bool = False
 
     @property
@@ -53,48 +41,6 @@ class Metric:
         return f"{score:.{self.digits}f} {self.unit}".rstrip()
 
 
-def _of_channel(compare: Callable[..., float | Scores], channel: Channel, conditions: Conditions) -> Measure:
-    device = conditions.device if conditions.device.type == "cuda" else None  # MPS knows no float64
-    return ByFrame(partial(compare, channel=channel, border=conditions.border, device=device))
-
-
-def _lpips(conditions: Conditions) -> Measure:
-    return ByFrame(conditions.alex, conditions.alex.made_by)
-
-
-def _lpips_vgg(conditions: Conditions) -> Measure:
-    metric = LPIPS("vgg", device=conditions.device)
-    return ByFrame(metric, metric.made_by)
-
-
-def _dists(conditions: Conditions) -> Measure:
-    metric = DISTS(device=conditions.device)
-    return ByFrame(metric, metric.made_by)
-
-
-def _vmaf(conditions: Conditions) -> Measure:
-    return ByVmaf()
-
-
-def _tof(conditions: Conditions) -> Measure:
-    return ByPair(tof_of_pair, _made_by_flow())
-
-
-def _tlp(conditions: Conditions) -> Measure:
-    distance = conditions.alex
-    return ByPair(lambda outputs, targets: tlp(outputs, targets, distance)[0], distance.made_by)
-
-
-def _warping(conditions: Conditions) -> Measure:
-    return ByPair(
-        lambda outputs, targets: 1000 * np.array(warping_of_pair(outputs, targets)), _made_by_flow()
-    )
-
-
-def _made_by_flow() -> str:
-    return f"Farneback's flow of OpenCV {cv2.__version__}"
-
-
 METRICS = {
     "psnr-y": Metric(
         label="PSNR-Y",
@@ -102,14 +48,14 @@ METRICS = {
         digits=3,
         range=(0, 100),
         best="high",
-        load=partial(_of_channel, psnr, "y"),
+        load="psnr-y",
     ),
     "ssim-y": Metric(
         label="SSIM-Y",
         digits=4,
         range=(-1, 1),
         best="high",
-        load=partial(_of_channel, ssim, "y"),
+        load="ssim-y",
     ),
     "psnr-rgb": Metric(
         label="PSNR-RGB",
@@ -117,28 +63,28 @@ METRICS = {
         digits=3,
         range=(0, 100),
         best="high",
-        load=partial(_of_channel, psnr, "rgb"),
+        load="psnr-rgb",
     ),
     "ssim-rgb": Metric(
         label="SSIM-RGB",
         digits=4,
         range=(-1, 1),
         best="high",
-        load=partial(_of_channel, ssim, "rgb"),
+        load="ssim-rgb",
     ),
-    "lpips": Metric(label="LPIPS-alex", digits=4, range=(0, 10), best="low", load=_lpips),
-    "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, range=(0, 10), best="low", load=_lpips_vgg),
-    "dists": Metric(label="DISTS", digits=4, range=(0, 2), best="low", load=_dists),
-    "vmaf": Metric(label="VMAF", digits=3, range=(0, 100), best="high", load=_vmaf),
-    "tof": Metric(label="tOF", unit="pixels", digits=4, range=(0, 1e4), best="low", load=_tof, paired=True),
-    "tlp": Metric(label="tLP", unit="x 100", digits=4, range=(0, 1e3), best="low", load=_tlp, paired=True),
+    "lpips": Metric(label="LPIPS-alex", digits=4, range=(0, 10), best="low", load="lpips"),
+    "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, range=(0, 10), best="low", load="lpips-vgg"),
+    "dists": Metric(label="DISTS", digits=4, range=(0, 2), best="low", load="dists"),
+    "vmaf": Metric(label="VMAF", digits=3, range=(0, 100), best="high", load="vmaf"),
+    "tof": Metric(label="tOF", unit="pixels", digits=4, range=(0, 1e4), best="low", load="tof", paired=True),
+    "tlp": Metric(label="tLP", unit="x 100", digits=4, range=(0, 1e3), best="low", load="tlp", paired=True),
     "warping": Metric(
         label="warping error",
         unit="x 1000",
         digits=4,
         range=(0, 1e4),
         best="truth",
-        load=_warping,
+        load="warping",
         paired=True,
     ),
     "warping-truth": Metric(
@@ -147,7 +93,7 @@ METRICS = {
         digits=4,
         range=(0, 1e4),
         best="truth",
-        load=_warping,
+        load="warping",
         paired=True,
     ),
 }
@@ -156,7 +102,7 @@ METRICS = {
 
 def measured_with(name: str) -> tuple[str, ...]:
     """The metrics that are measured together with one, itself among them."""
-    return tuple(other for other, metric in METRICS.items() if metric.load is METRICS[name].load)
+    return tuple(other for other, metric in METRICS.items() if metric.load == METRICS[name].load)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from copy import copy
 
 import torch
 
+from fedvsr_core.metrics.loads import LOADS
 from fedvsr_core.metrics.measure import ClipScorer, Conditions
 from fedvsr_core.metrics.names import METRICS, check_names, measured_with
 from fedvsr_core.metrics.per_frame import Frames, Scores
@@ -35,7 +36,7 @@ class Suite:
         self.metrics = tuple(metrics)
         conditions = Conditions(border, device)
         groups = dict.fromkeys(measured_with(name) for name in metrics)
-        self._measures = {names: METRICS[names[0]].load(conditions) for names in groups}
+        self._measures = {names: LOADS[METRICS[names[0]].load](conditions) for names in groups}
 
     def only(self, metric: str) -> "Suite":
         """One of these metrics, with the tools that are loaded already."""

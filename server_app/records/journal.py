@@ -1,14 +1,16 @@
 """The journal of a run: one JSON object a line, in the order in which things happened.
 
-Every line has a ``phase``. Numbers that JSON lacks are the strings ``"nan"``, ``"inf"`` and ``"-inf"``;
-``float()`` reads them. Times are seconds, sizes bytes unless the name says MB. Lines of a round are written
-before its checkpoint, so a checkpoint never knows more than the journal.
+Every line has a ``phase`` and a ``time``, that of its writing in UTC as ISO 8601. Numbers that JSON lacks
+are the strings ``"nan"``, ``"inf"`` and ``"-inf"``; ``float()`` reads them. Times are seconds, sizes bytes
+unless the name says MB. Lines of a round are written before its checkpoint, so a checkpoint never knows more
+than the journal.
 
-``start``: ``time`` (UTC), ``seed``, ``device``, ``command``, ``strategy``, ``model``, ``data``,
+``start``: ``seed``, ``device``, ``command``, ``strategy``, ``model``, ``data``,
     ``parameters`` (of the model), ``rounds`` (asked for), ``clients`` (their number), ``names`` (theirs),
     ``versions``, ``commit``, and the digests ``code`` (that trains), ``server-code``, ``settings`` (those
     that clients get, as their own records have it) and ``initial-weights``; after a resume
-    ``resumed-after``, a round, instead of the last.
+    ``resumed-after``, a round, instead of the last. ``held-out`` is the digest of the held-out clips,
+    ``changes`` what a resume changes of the configuration: by key, the value before and the one now.
 ``train``: ``round``, ``seconds``, ``aggregation-seconds`` (without the wait for replies), ``bytes-down``,
     ``bytes-up``, ``server-memory-mb``, ``hellinger``, ``mixing``, ``kept-model`` (true if no update was
     used), ``clients`` (a list of ``client``, ``node``, ``loss``, ``parts``, ``examples``, ``steps``,
@@ -31,6 +33,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +67,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._end = sum(map(len, _whole_lines(path) if path.exists() else []))
+        self._end = sum(len(text) for text, _ in _whole_lines(path)) if path.exists() else 0
         with storing(path):
             self._file = path.open("ab", buffering=0)  # what a disk refuses must not be tried again by itself
             self._file.truncate(self._end)
@@ -80,6 +83,7 @@ class Journal:
             TypeError: If a value is none of these.
             StorageError: If the disk is full; the line isn't there then, and the next one stands by itself.
         """
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
         text = json.dumps(plain_json(line), allow_nan=False).encode() + b"\n"
         with storing(self.path):
             self._file.truncate(self._end)  # what a full disk took of an earlier line
@@ -95,16 +99,16 @@ class Journal:
         The lines are kept aside, in ``journal.discarded.jsonl``.
         """
         whole = _whole_lines(self.path)
-        later = (i for i, text in enumerate(whole) if json.loads(text).get("round", 0) > last_round)
+        later = (i for i, (_, line) in enumerate(whole) if line.get("round", 0) > last_round)
         first = next(later, len(whole))
         if first == len(whole):
             return
         with storing(self.path):
             with self.path.with_suffix(".discarded.jsonl").open("ab") as aside:
-                aside.writelines(whole[first:])
+                aside.writelines(text for text, _ in whole[first:])
                 aside.flush()
                 os.fsync(aside.fileno())
-            self._end = sum(map(len, whole[:first]))
+            self._end = sum(len(text) for text, _ in whole[:first])
             self._file.truncate(self._end)
             os.fsync(self._file.fileno())
 
@@ -129,7 +133,7 @@ def read_journal(path: Path) -> list[Line]:
     """
     if not path.exists():
         raise CheckpointError(f"a run directory must have a journal, but there is no '{path}'")
-    return [json.loads(text) for text in _whole_lines(path)]
+    return [line for _, line in _whole_lines(path)]
 
 
 def read_checked(path: Path) -> list[Line]:
@@ -149,23 +153,27 @@ def read_checked(path: Path) -> list[Line]:
     return lines
 
 
-def _whole_lines(path: Path) -> list[bytes]:
-    lines = path.read_bytes().splitlines(keepends=True)
-    for number, text in enumerate(lines, start=1):
-        if not (text.endswith(b"\n") and _is_object(text)):
-            if number == len(lines):
-                return lines[:-1]
+def _whole_lines(path: Path) -> list[tuple[bytes, Line]]:
+    """Each line as it is written, and what it holds."""
+    texts = path.read_bytes().splitlines(keepends=True)
+    lines = []
+    for number, text in enumerate(texts, start=1):
+        line = _object(text) if text.endswith(b"\n") else None
+        if line is not None:
+            lines.append((text, line))
+        elif number < len(texts):
             raise CheckpointError(
                 f"line {number} of '{path}' must be a JSON object, got {text[:80]!r}; remove it"
             )
     return lines
 
 
-def _is_object(text: bytes) -> bool:
+def _object(text: bytes) -> Line | None:
     try:
-        return isinstance(parse_json(text), dict)
+        value = parse_json(text)
     except ValueError:  # no JSON, or no UTF-8
-        return False
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def plain_json(value: Any) -> Any:  # noqa: ANN401 (anything that JSON takes)

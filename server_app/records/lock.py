@@ -62,3 +62,11 @@ def is_locked(folder: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def writer(folder: Path) -> int | None:
+    """The process that is writing in a folder, None if there is none."""
+    if not is_locked(folder):
+        return None
+    number = (folder / _LOCK).read_text()
+    return int(number) if number.isdecimal() else None

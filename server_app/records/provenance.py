@@ -16,6 +16,7 @@ import torch
 
 from fedvsr_core.flower.code import PACKAGES as PACKAGES_THAT_TRAIN
 from fedvsr_core.flower.code import code_digest, digest_of
+from server_app.written import flower_words
 
 PACKAGES = (
     "fedvsr",
@@ -29,13 +30,16 @@ PACKAGES = (
 )
 
 
-def provenance(*, run_config: Mapping[str, Any], seed: int, device: str, code: str) -> dict[str, Any]:
+def provenance(
+    *, run_id: int, run_config: Mapping[str, Any], seed: int, device: str, code: str
+) -> dict[str, Any]:
     """Collect what a reader needs to repeat a run.
 
     Host name, user, addresses and environment stay out. So does the process's own command line, in which
     Flower passes tokens: the command is put together from the run-config.
 
     Args:
+        run_id: Flower's, by which the run can be stopped.
         run_config: The run-config that Flower gave to the server.
         seed: The run's seed.
         device: Where the server evaluates, such as ``cpu``.
@@ -46,6 +50,7 @@ def provenance(*, run_config: Mapping[str, Any], seed: int, device: str, code: s
     """
     return {
         "command": command(run_config),
+        "run-id": str(run_id),
         "run-config": dict(run_config),
         "seed": seed,
         "code": code,
@@ -65,8 +70,8 @@ def versions() -> dict[str, str | None]:
 
 def command(run_config: Mapping[str, Any]) -> str:
     """The command that starts a run with this run-config; empty values are the default and left out."""
-    given = [f"{key}={_toml(value)}" for key, value in sorted(run_config.items()) if value != ""]
-    return shlex.join(["flwr", "run", ".", "--stream"] + (["--run-config", " ".join(given)] if given else []))
+    given = flower_words(dict(sorted(run_config.items())))
+    return shlex.join(["flwr", "run", ".", "--stream", *(["--run-config", given] if given else [])])
 
 
 def commit() -> str | None:
@@ -110,9 +115,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str) and '"' in value:
-        return f"'{value}'"  # Flower's command line takes no escaped quotes
-    return json.dumps(value, ensure_ascii=False)  # for plain values TOML is JSON

@@ -1,5 +1,6 @@
 """The directory of one run, and the names of everything in it."""
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from secrets import token_hex
 
 from fedvsr_core.checkpoints.atomic import storing
 from fedvsr_core.errors import ConfigurationError
-from server_app.records.lock import is_locked, locked
+from server_app.records.lock import is_locked, locked, writer
 
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+"""Names of checkpoints; `server_app.checkpoints` writes them."""
 _ID = ".id"
 ANNOUNCED = "run directory: "
 """How the log of a run names it."""
@@ -134,9 +138,18 @@ class RunDir:
         """Keep every other process from writing here; see `server_app.records.lock`."""
         return locked(self.path, wait_s)
 
+    def writer(self) -> int | None:
+        """The process that is writing here, None if there is none."""
+        return writer(self.path)
+
     def is_locked(self) -> bool:
         """Whether a process is writing here."""
         return is_locked(self.path)
+
+
+def run_root() -> Path:
+    """The folder of runs where nobody names another, as ``conf/config.yaml`` has it."""
+    return Path(os.environ.get("FEDVSR_RUNS", "~/fedvsr-runs")).expanduser()
 
 
 def run_dirs(root: Path) -> list[RunDir]:

@@ -19,7 +19,6 @@ from server_app.records.history import (
 from server_app.records.journal import Line
 from server_app.records.markdown import duration, harmless, number, ranges, signed, table
 from server_app.records.privacy import privacy
-from server_app.records.provenance import command
 from server_app.records.refusals import persistent_offenders, refusals
 from server_app.records.run_dir import RunDir
 
@@ -242,7 +241,7 @@ def _next(run: RunDir) -> list[str]:
     best = run.checkpoints / BEST
     weights = best if best.exists() else run.checkpoints / LAST
     upscale = shlex.join(["fedvsr", "upscale", "in.mp4", "out.mp4", "--checkpoint", str(weights)])
-    resume = command({"overrides": shlex.join([f"run.resume={run.path}"])})
+    resume = shlex.join(["fedvsr", "run", "--resume", str(run.path)])
     return [
         "## What next",
         "",

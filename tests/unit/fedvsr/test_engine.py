@@ -1,6 +1,6 @@
 """Promises: a run is followed through a restart of its SuperLink, each line of its log told once.
 
-And an interrupt leaves no run behind.
+And a signal leaves no run behind.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedvsr import engine
+from fedvsr.endings import Ended
 from fedvsr_core.errors import FederationError
 
 AWAY = {"error-message": "Using SuperLink: x\n\nConnection to the SuperLink is unavailable. Please check."}
@@ -39,7 +40,7 @@ def play(monkeypatch):
         script = "import sys; print(*[f'line {n}' for n in range(int(sys.argv[1]))], sep='\\n')"
         monkeypatch.setattr(engine, "_answer", lambda *_: next(left))
         monkeypatch.setattr(
-            engine, "_command", lambda *_: [engine.sys.executable, "-S", "-c", script, str(next(logs))]
+            engine, "flwr_command", lambda *_: [engine.sys.executable, "-S", "-c", script, str(next(logs))]
         )
         return clock
 
@@ -78,17 +79,16 @@ def interruptible():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_while_a_run_is_submitted_ends_the_run(monkeypatch, number):
-    def answer(*words):
+def test_a_signal_while_a_run_is_submitted_names_the_run(monkeypatch, number):
+    def answer(environment, *words):
         os.kill(os.getpid(), number)
         return {"run-id": 7}
 
-    stopped, before = [], signal.getsignal(number)
-    monkeypatch.setattr(engine, "_answer", answer)
-    monkeypatch.setattr(engine, "stop_run", lambda *words: stopped.append(words))
-    with pytest.raises(KeyboardInterrupt):
+    before = signal.getsignal(number)
+    monkeypatch.setattr(engine, "_asked", answer)
+    with pytest.raises(Ended) as ended:
         engine.submit(Path(), superlink="x")
-    assert stopped == [("7", "x")]
+    assert (ended.value.number, ended.value.run_id, ended.value.status) == (number, "7", 128 + number)
     assert signal.getsignal(number) == before
 
 
@@ -96,15 +96,15 @@ def test_an_interrupt_while_a_run_is_submitted_ends_the_run(monkeypatch, number)
 def test_a_second_interrupt_does_not_wait(monkeypatch):
     reached = []
 
-    def answer(*words):
+    def answer(environment, *words):
         os.kill(os.getpid(), signal.SIGINT)
         reached.append("first")
         os.kill(os.getpid(), signal.SIGTERM)
         reached.append("second")
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(engine, "_answer", answer)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(engine, "_asked", answer)
+    with pytest.raises(Ended):
         engine.submit(Path(), superlink="x")
     assert reached == ["first"]
     assert signal.getsignal(signal.SIGINT) == before

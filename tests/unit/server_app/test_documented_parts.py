@@ -14,6 +14,7 @@ import fedvsr_core
 import server_app
 from fedvsr_core.components import build
 from fedvsr_core.errors import DataError
+from fedvsr_core.metrics.loads import LOADS
 from fedvsr_core.metrics.names import METRICS
 from server_app import config
 from server_app.preflight import check_parts
@@ -139,6 +140,7 @@ def test_the_metric_is_tested_as_all_are(added):
     finally:
         METRICS.clear()
         METRICS.update(before)
+        LOADS.pop("mae", None)
 
 
 def test_the_dataset_is_trained_on(added, tmp_path, client_grid):

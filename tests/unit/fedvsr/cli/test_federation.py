@@ -6,21 +6,26 @@ from typer.testing import CliRunner
 from fedvsr.cli import federation as module
 from fedvsr.cli.main import app
 from fedvsr.run_config import parse_run_config
+from server_app.written import overrides
 
 COMPLETED = {"status": "finished:completed", "status-details": ""}
 CRASHED = {"status": "finished:failed", "status-details": "No heartbeat received from the task"}
 UNKNOWN = {"status": "finished:unknown", "status-details": "[code: 2] Run not found"}
 STOPPED = {"status": "finished:stopped", "status-details": ""}
-STARTED = "10:00:00  run directory: /runs/with a blank/1\n"
-REFUSED = "10:00:09  this run can't go on: 2 nodes must take part, 1 does\n"
+AT = "2026-11-27 10:00:00+0000"
+STARTED = f"{AT}  run directory: /runs/with a blank/1\n"
+REFUSED = f"{AT}  this run can't go on: 2 nodes must take part, 1 does\n"
+
+
+RESUMED = overrides({"run.resume": "/runs/with a blank/1"})
 
 
 @pytest.fixture
 def runs(monkeypatch):
     """Plays what becomes of each submitted run; returns the run-configs and a command that submits."""
-    submitted = []
+    submitted, federations = [], []
 
-    def play(*outcomes, resumes=2):
+    def play(*outcomes, resumes=2, words=("-c", 'strategy="fedavg"'), checked=None):
         left = iter(outcomes)
 
         def follow(run_id, superlink, hear):
@@ -29,14 +34,16 @@ def runs(monkeypatch):
                 hear(line)
             return status
 
-        def submit(folder, *, run_config, **_):
+        def submit(folder, *, run_config, federation_config, **_):
             submitted.append(run_config)
+            federations.append(federation_config)
             return str(len(submitted))
 
+        monkeypatch.setattr(module, "check_run_config", lambda app, words: checked or {})
         monkeypatch.setattr(module.engine, "submit", submit)
         monkeypatch.setattr(module.engine, "follow", follow)
-        words = ["run", ".", "federation", "-c", 'strategy="fedavg"', "--resumes", str(resumes)]
-        done = CliRunner().invoke(app, words)
+        done = CliRunner().invoke(app, ["run", ".", "federation", "--resumes", str(resumes), *words])
+        done.federations = federations
         return done, [parse_run_config(one) for one in submitted]
 
     return play
@@ -45,7 +52,7 @@ def runs(monkeypatch):
 def test_a_run_that_completes(runs):
     done, submitted = runs(([STARTED], COMPLETED))
     assert (done.exit_code, len(submitted)) == (0, 1)
-    assert done.output == f"{STARTED}run 1: finished:completed\n"
+    assert done.output == f"run 1 is submitted\n{STARTED}run 1: finished:completed\n"
 
 
 @pytest.mark.parametrize("crash", [CRASHED, UNKNOWN], ids=["server", "database"])
@@ -54,8 +61,8 @@ def test_a_run_that_crashed_is_continued_from_its_directory(runs, crash):
     assert done.exit_code == 0
     assert submitted == [
         {"strategy": "fedavg"},
-        {"overrides": "'run.resume=/runs/with a blank/1'"},
-        {"overrides": "'run.resume=/runs/with a blank/1'"},
+        {"overrides": RESUMED},
+        {"overrides": RESUMED},
     ]
     assert "run 2 crashed; it is continued, 2 of at most 2 times (/runs/with a blank/1)\n" in done.output
 
@@ -73,18 +80,55 @@ def test_at_most_so_often(runs, resumes):
 
 
 @pytest.mark.parametrize(
-    "outcome", [([STARTED, REFUSED], CRASHED), ([STARTED], STOPPED)], ids=["with a reason", "by a person"]
+    ("outcome", "status", "last"),
+    [
+        (([STARTED, REFUSED], CRASHED), 1, "run 1: finished:failed: 2 nodes must take part, 1 does"),
+        (([STARTED], STOPPED), 3, "run 1: finished:stopped: it gave no reason"),
+    ],
+    ids=["with a reason", "by a person"],
 )
-def test_one_that_was_ended_stays_ended(runs, outcome):
+def test_one_that_was_ended_stays_ended(runs, outcome, status, last):
     done, submitted = runs(outcome)
-    assert (done.exit_code, len(submitted)) == (1, 1)
+    assert (done.exit_code, len(submitted)) == (status, 1)
+    assert done.output.splitlines()[-2:] == ["go on: fedvsr run --resume '/runs/with a blank/1'", last]
+
+
+def test_the_last_line_has_the_first_cause(runs):
+    said = [
+        "Traceback (most recent call last):\n",
+        "  File x\n",
+        "RuntimeError: no room\n",
+        "ValueError: later\n",
+    ]
+    done, _ = runs(([STARTED, *said], CRASHED), resumes=0)
+    assert done.output.splitlines()[-1] == "run 1: finished:failed: RuntimeError: no room"
+
+
+def test_paths_need_no_quotation(runs, tmp_path):
+    folder = tmp_path / "it's a=b, ~(c) #\"ü"
+    words = ["--data", folder, "--output", folder / "out", "-c", 'overrides="seed=1"']
+    _, [submitted] = runs(([STARTED], COMPLETED), words=list(map(str, words)))
+    given = overrides({"data.folder": str(folder), "run.root": str(folder / "out")}, "seed=1")
+    assert submitted == {"data": "videos", "overrides": given}
+
+
+def test_a_resumed_simulation_has_its_clients(runs):
+    done, _ = runs(([STARTED], COMPLETED), checked={"clients": 7})
+    assert done.federations == ["num-supernodes=7 "]
+
+
+def test_what_is_wrong_costs_no_submission(runs, monkeypatch):
+    done, submitted = runs(words=["--clients", "0"])
+    assert (done.exit_code, submitted) == (2, [])
+    done, submitted = runs(words=["--detach"])
+    assert (done.exit_code, submitted) == (2, [])
 
 
 def test_what_a_site_says_decides_nothing(runs):
     said = [
-        "10:00:01  round 1/8: left out the reply of site-1 (error): run directory: /runs/other\n",
-        "10:00:02  round 1/8: left out the reply of site-1 (error): this run can't go on: x\n",
+        f"{AT}  round 1/8: left out the reply of site-1 (error): run directory: /runs/other\n",
+        f"{AT}  round 1/8: left out the reply of site-1 (error): this run can't go on: x\n",
     ]
     done, submitted = runs(([STARTED, *said], CRASHED), ([STARTED], COMPLETED))
     assert done.exit_code == 0
-    assert submitted[1] == {"overrides": "'run.resume=/runs/with a blank/1'"}
+    assert submitted[1] == {"overrides": RESUMED}

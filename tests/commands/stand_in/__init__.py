@@ -1,0 +1,1 @@
+"""Flower's programs as far as the command ``fedvsr`` deals with them, which start within a moment."""
