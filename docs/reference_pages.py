@@ -44,7 +44,7 @@ def configuration(folder: Path) -> Iterator[str]:
 def _commands(command: click.Command, context: click.Context) -> Iterator[str]:
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            inner = command.get_command(context, name)
+            _, inner, _ = command.resolve_command(context, [name])
             assert inner is not None
             yield from _commands(inner, click.Context(inner, info_name=name, parent=context))
         return

@@ -172,8 +172,7 @@ def parsed(words):
         if not isinstance(command, click.Group):
             command.make_parser(context).parse_args(list(words))
             return
-        command, words = command.get_command(context, words[0]), words[1:]
-        assert command, f"there is no command in {words}"
+        _, command, words = command.resolve_command(context, list(words))
 
 
 EXAMPLES = ("three_frames", "heavy_ball", "loss=edges", "array_files")

@@ -43,11 +43,11 @@ def test_it_holds_our_packages_and_nothing_else(installed):
     assert (installed / "fedvsr" / "__init__.pyi").is_file()
 
 
-@pytest.mark.parametrize("beside", ["conf.py", "conf/__init__.py", "conf/config.yaml", ""])
+@pytest.mark.parametrize("beside", [["conf.py"], ["conf/__init__.py", "conf/config.yaml"]], ids=str)
 def test_it_finds_its_own_configuration(installed, tmp_path, beside):
-    if beside:
-        (tmp_path / beside).parent.mkdir(exist_ok=True)
-        (tmp_path / beside).write_text("project: mine\n" if beside.endswith("yaml") else "project = 'mine'\n")
+    for name in beside:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("project: mine\n" if name.endswith("yaml") else "project = 'mine'\n")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=tmp_path,
