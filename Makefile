@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format type test test-all smoke bundle bench lock sbom licences
+.PHONY: help setup lint format type test test-all smoke bundle bench docs lock sbom licences
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -29,6 +29,9 @@ smoke: ## a real two-round run in the simulation engine, on synthetic clips
 
 bundle: ## what travels to the nodes: build the app bundle, and see that it is the packages and nothing else
 	pytest tests/test_bundle.py
+
+docs: ## the site, below build/site; needs pip install -e ".[docs]", and no network
+	sphinx-build -b html -W --keep-going -q -c docs . build/site
 
 lock: ## pin the whole closure with hashes: deploy/requirements.txt
 	python deploy/lock.py

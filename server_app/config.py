@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose as compose_with_hydra
-from hydra import initialize_config_module
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -77,7 +77,7 @@ def compose(run_config: Mapping[str, Any]) -> Settings:
         wanted = chosen + _words(run_config)
     except ValueError as error:  # an open quotation mark
         raise _all_of([*sentences, f"{OVERRIDES} can't be split into words: {error}"]) from error
-    with initialize_config_module("conf", version_base=None):
+    with initialize_config_dir(str(_folder()), version_base=None):
         try:
             sound, unsound = _sort_out(wanted)
             sentences += unsound
@@ -199,8 +199,14 @@ def save(settings: Settings, path: Path) -> None:
 
 def options(group: str) -> list[str]:
     """The options of a configuration group, such as the names below ``conf/strategy``."""
-    with initialize_config_module("conf", version_base=None):
+    with initialize_config_dir(str(_folder()), version_base=None):
         return _options(group)
+
+
+def _folder() -> Path:
+    """``conf/``: in a wheel inside this package, else beside it; never whatever else is called ``conf``."""
+    inside = Path(__file__).with_name("conf")
+    return inside if inside.is_dir() else inside.parents[1] / "conf"
 
 
 def _options(group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:

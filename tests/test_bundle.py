@@ -52,7 +52,7 @@ def test_it_holds_every_file_of_the_packages(bundle):
         for path in (ROOT / package).rglob("*")
         if path.suffix in (".py", ".yaml") and not path.is_relative_to(ROOT / "conf" / "local")
     }
-    assert {"conf/config.yaml", "conf/__init__.py", "conf/strategy/fedvsr.yaml", "server_app/app.py"} <= files
+    assert {"conf/config.yaml", "conf/strategy/fedvsr.yaml", "server_app/app.py"} <= files
     assert set(bundle[1]) == files | BESIDE
 
 

@@ -39,10 +39,10 @@ def test_both_commands_stand_on_the_first_screen():
         assert line in first_screen, line
 
 
-def test_the_first_command_installs_nothing_twice():
-    assert any(
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1 flwr run ." in line for line in commands("Run")
-    )
+def test_the_first_command_needs_no_environment_variable_and_installs_nothing_twice():
+    [line] = commands("Run")
+    assert line.endswith("&& fedvsr run")
+    assert "FLWR_" not in line
 
 
 @pytest.mark.parametrize("word", ["Run", "Test"])

@@ -101,6 +101,7 @@ def fake(tmp_path, noise, write_video, write_images):
 
     def make(name):
         folder = tmp_path / name
+        assert name in makers, f"write a small copy of '{name}' here: tests of all datasets run over it"
         makers[name](folder)
         return folder
 

@@ -16,6 +16,7 @@ from fedvsr.comparison.results import write_results
 from fedvsr.comparison.trials import Plan, Trial, trials_of
 from fedvsr.comparison.tuning import Tuning
 from fedvsr.endings import Ended, raised
+from fedvsr.installed_app import app_folder
 from fedvsr.stopping import end_run
 from fedvsr_core.components import nearest
 from fedvsr_core.errors import ConfigurationError, FederationError
@@ -61,7 +62,10 @@ def compare(
     federation_config: Annotated[
         str, typer.Option(help="As for 'flwr run'.")
     ] = "client-resources-num-cpus=1",
-    app: Annotated[Path, typer.Option(help="Folder of the app.")] = Path(),
+    app: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the app; default: this folder, or else where fedvsr is installed."),
+    ] = None,
 ) -> None:
     """Compare strategies: a run for each strategy and seed, then tables, curves and crops.
 
@@ -99,6 +103,7 @@ def compare(
         plan.claim(folder, entries, composed)
         try:
             with raised():
+                app = app or app_folder()
                 _run(app, plan, "tuning", tried)
                 if tuning:
                     entries = tuning.applied(entries, tried, plan.reference)

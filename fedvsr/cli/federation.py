@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-import fedvsr
 from fedvsr import engine
 from fedvsr.endings import Ended, held_back, raised, say
+from fedvsr.installed_app import app_folder
 from fedvsr.run_config import check_run_config, parse_run_config
 from fedvsr.stopping import end_run, stop_named
 from fedvsr_core.errors import REFUSED, ConfigurationError
@@ -87,7 +87,7 @@ def run(
         raise typer.BadParameter(
             "a run that is left to itself can't be continued: give --detach or --resumes"
         )
-    folder = app or _app_folder()
+    folder = app or app_folder()
     try:
         words = _with_paths(parse_run_config(run_config), data=data, output=output, resume=resume)
         clients = _checked(folder, superlink, words, clients)
@@ -163,11 +163,6 @@ def stop(
     typer.echo(
         f"stopped the engine (process {', '.join(map(str, stopped))})" if stopped else "no engine is running"
     )
-
-
-def _app_folder() -> Path:
-    here, installed = Path.cwd(), Path(fedvsr.__file__).parents[1]
-    return here if (here / "pyproject.toml").is_file() else installed
 
 
 def _with_paths(

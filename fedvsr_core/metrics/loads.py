@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from fedvsr_core.metrics.colour import Channel
+from fedvsr_core.metrics.dists import DISTS
 from fedvsr_core.metrics.measure import ByFrame, ByPair, ByVmaf, Conditions, Measure
 from fedvsr_core.metrics.per_frame import Scores
 from fedvsr_core.metrics.perceptual import LPIPS
@@ -26,6 +27,11 @@ def _lpips(conditions: Conditions) -> Measure:
 
 def _lpips_vgg(conditions: Conditions) -> Measure:
     metric = LPIPS("vgg", device=conditions.device)
+    return ByFrame(metric, metric.made_by)
+
+
+def _dists(conditions: Conditions) -> Measure:
+    metric = DISTS(device=conditions.device)
     return ByFrame(metric, metric.made_by)
 
 
@@ -59,6 +65,7 @@ LOADS: dict[str, Callable[[Conditions], Measure]] = {
     "ssim-rgb": partial(_of_channel, ssim, "rgb"),
     "lpips": _lpips,
     "lpips-vgg": _lpips_vgg,
+    "dists": _dists,
     "vmaf": _vmaf,
     "tof": _tof,
     "tlp": _tlp,

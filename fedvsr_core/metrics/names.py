@@ -74,6 +74,7 @@ METRICS = {
     ),
     "lpips": Metric(label="LPIPS-alex", digits=4, range=(0, 10), best="low", load="lpips"),
     "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, range=(0, 10), best="low", load="lpips-vgg"),
+    "dists": Metric(label="DISTS", digits=4, range=(0, 2), best="low", load="dists"),
     "vmaf": Metric(label="VMAF", digits=3, range=(0, 100), best="high", load="vmaf"),
     "tof": Metric(label="tOF", unit="pixels", digits=4, range=(0, 1e4), best="low", load="tof", paired=True),
     "tlp": Metric(label="tLP", unit="x 100", digits=4, range=(0, 1e3), best="low", load="tlp", paired=True),

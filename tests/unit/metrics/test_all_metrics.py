@@ -1,5 +1,7 @@
 """Promises of every declared metric, of which none is named here: a new one is tested as it is declared."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,8 @@ def name(request):
 def suite(name):
     """The metric by itself; LPIPS with random weights, since what is promised here holds for any."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fedvsr_core.metrics.perceptual.load_backbone", random_backbone)
+        for module in ("perceptual", "dists"):
+            patch.setattr(f"fedvsr_core.metrics.{module}.load_backbone", random_backbone)
         return Suite([name], border=0, device=torch.device("cpu"))
 
 
@@ -56,6 +59,15 @@ def test_some_are_declared():
     assert {"psnr-y", "ssim-rgb", "lpips", "vmaf", "tof", "warping"} <= METRICS.keys()
     assert {metric.best for metric in METRICS.values()} == {"high", "low", "truth"}
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_the_page_of_evaluation_says_what_it_was_checked_against(name):
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
+    table = page.partition("## Metrics")[2]
+    rows = [line.split("|")[1:5] for line in table.splitlines() if line.startswith("| `")]
+    assert any(f"`{name}`" in cells[0] + cells[1] and all(map(str.strip, cells)) for cells in rows), (
+        f"docs/evaluation.md needs a row that says which other implementation '{name}' equals, and how far"
+    )
 
 
 def test_a_value_for_each_frame_or_pair(name, suite):

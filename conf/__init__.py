@@ -1,1 +1,0 @@
-"""Every choice, as Hydra groups; read only by ``server_app.config``."""
