@@ -27,6 +27,7 @@ from server_app.config import compose_for_run, save
 from server_app.preflight import check_parts
 from server_app.records.history import outcome, starts
 from server_app.records.journal import COMPLETED, Journal, read_journal
+from server_app.records.page_writer import PageWriter
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
@@ -68,6 +69,7 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
+        journal.listeners.append(PageWriter(run_dir))
         done = _restore(state, run_dir, journal) if settings.run.resume else None
         if done == settings.rounds:
             _finish(run_dir, journal, done)

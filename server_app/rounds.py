@@ -20,6 +20,7 @@ from server_app.asking import Asking, log_all
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
 from server_app.private_norm import private_norm
+from server_app.records.crop_series import CropSeries
 from server_app.records.history import starts
 from server_app.records.journal import Journal, read_journal
 from server_app.records.markdown import signed
@@ -62,6 +63,7 @@ class Rounds:
         names = {name for line in starts(read_journal(journal.path)) for name in line["names"]}
         self._members = Members(grid, settings.cohort, names)
         self._idle = 0
+        self._crops = CropSeries(run_dir.crop_series, held_out.footage, settings.rounds)
 
     def gather(self) -> list[str]:
         """Wait for the federation to be complete; returns the names of its clients.
@@ -218,7 +220,10 @@ class Rounds:
         began = time.monotonic()
         ends = server_round in (0, self._settings.rounds)
         headline_only = self._settings.evaluation.all_metrics == "ends" and not ends
-        scores = self._held_out.score(self._state.model, headline_only=headline_only)
+        scores = self._held_out.score(
+            self._state.model, headline_only=headline_only, onlooker=self._crops.see
+        )
+        self._crops.keep(server_round)
         bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
         metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(

@@ -22,6 +22,7 @@ _COMMANDS = {
     "code": "code",
     "compare": "compare",
     "report": "report",
+    "watch": "watch",
     "upscale": "upscale",
     "evaluate": "evaluate",
     "import-checkpoint": "import_checkpoint",

@@ -13,7 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.metrics.names import METRICS
-from server_app.records.history import Evaluation, client_series, evaluations, measured, trainings
+from server_app.records.history import (
+    Evaluation,
+    client_series,
+    evaluations,
+    loss_parts,
+    measured,
+    trainings,
+)
 from server_app.records.journal import Line
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#5D3A9B")
@@ -79,7 +86,7 @@ def plot_losses(lines: Sequence[Line], path: Path) -> None:
     total = client_series(lines, "loss")
     if not total:
         return
-    parts = _parts(lines)
+    parts = loss_parts(lines)
     panels = {"Training loss": total} | (
         {f"Part: {name}": parts[name] for name in parts} if len(parts) > 1 else {}
     )
@@ -207,16 +214,6 @@ def _counting_axis(axes: Axes, over: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.set_xlabel(over)
     axes.label_outer()
-
-
-def _parts(lines: Sequence[Line]) -> dict[str, dict[str, dict[int, float]]]:
-    """The parts of the loss by name, each like the total: by client and round."""
-    parts: dict[str, dict[str, dict[int, float]]] = {}
-    for line in trainings(lines):
-        for client in line["clients"]:
-            for name, value in client["parts"].items():
-                parts.setdefault(name, {}).setdefault(client["client"], {})[line["round"]] = float(value)
-    return dict(sorted(parts.items()))
 
 
 def _mean_by_round(series: Mapping[str, Values]) -> dict[int, float]:
