@@ -265,13 +265,23 @@ class ClientSettings(_Shared):
 
 
 class Settings(_Shared):
-    """A whole configuration."""
+    """A whole configuration.
+
+    Attributes:
+        strategy: Both halves of the algorithm.
+        cohort: Who takes part in a round.
+        screening: Which replies stay out.
+        prepare: How clips are cut.
+        run: Where it writes.
+        tracking: Trackers that the server tells of the run, beside its journal.
+    """
 
     strategy: Strategy
     cohort: Cohort
     screening: Screening
     prepare: Prepare
     run: Run
+    tracking: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = ()
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -35,6 +35,8 @@ from server_app.rounds import Rounds
 from server_app.state import RunState
 from server_app.strategies.aggregator import Aggregator
 from server_app.strategies.stock import adapted
+from server_app.tracking.follower import Follower
+from server_app.tracking.trackers import check_installed
 
 app = ServerApp()
 
@@ -69,6 +71,8 @@ def _run(grid: Grid, run_config: Mapping[str, Any]) -> None:
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
+        begun = starts(read_journal(run_dir.journal))[:1]
+        journal.listeners += [Follower(name, run_dir, *begun) for name in settings.tracking]
         journal.listeners.append(PageWriter(run_dir))
         done = _restore(state, run_dir, journal) if settings.run.resume else None
         if done == settings.rounds:
@@ -178,6 +182,7 @@ def _start(
 
 def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
     """Build all parts, the clients' too: what any of them refuses is refused before a client starts."""
+    check_installed(settings.tracking)
     model = initial_model(settings)
     if settings.flow.frozen_steps and model.late and settings.flow.weights is settings.start.weights is None:
         _log.warning(

@@ -38,6 +38,7 @@ MAY_CHANGE = (
     "cohort.link_mbit",
     "cohort.deadline_factor",
     "cohort.min_replies",
+    "tracking",
 )
 """Keys that a resumed run may change: how it is carried out, not what it computes."""
 OVERRIDES = "overrides"

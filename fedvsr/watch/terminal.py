@@ -71,10 +71,8 @@ def _curve(lines: Sequence[Line]) -> list[RenderableType]:
     low, high = min(shown), max(shown)
     bars = "".join(_BARS[round((gain - low) / ((high - low) or 1) * (len(_BARS) - 1))] for gain in shown)
     about = METRICS[scored[-1].headline]
-    words = (
-        f"{about.label} above bicubic  {bars}  {signed(gains[-1])} {about.unit}, best {signed(max(gains))}"
-    )
-    return [Text(words)]
+    best = signed(max(gains) if about.best == "high" else min(gains))
+    return [Text(f"{about.label} above bicubic  {bars}  {signed(gains[-1])} {about.unit}, best {best}")]
 
 
 def _clients(lines: Sequence[Line], said: Sequence[str], *, running: bool) -> RenderableType:

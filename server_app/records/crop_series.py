@@ -100,7 +100,7 @@ class CropSeries:
 
     def _bicubic(self, clip: Clip, frame: int) -> Frames:
         if clip.low is None:
-            return clip.high[frame]
+            return np.asarray(clip.high[frame])
         return bicubic_up(clip.low[frame], clip.high.shape[1] // clip.low.shape[1])
 
     def _crop(self, clip: str, frame: Frames) -> Frames:
@@ -117,6 +117,19 @@ def sheet(rows: Sequence[Sequence[Frames]]) -> bytes:
     written = io.BytesIO()
     Image.fromarray(pixels).save(written, format="WEBP", quality=_QUALITY, method=4)
     return written.getvalue()
+
+
+def side_by_side(folder: Path, server_round: int) -> Frames | None:
+    """Bicubic, ours and the truth of a round, a row a clip; None if that round's crops aren't kept."""
+    ours = rounds_of(folder).get(server_round)
+    if ours is None or not (folder / INDEX).is_file():
+        return None
+    index = json.loads((folder / INDEX).read_bytes())
+    columns = slice(index["side"] * index["still"], index["side"] * (index["still"] + 1))
+    pixels = [
+        np.asarray(Image.open(path).convert("RGB")) for path in (folder / BICUBIC, ours, folder / TRUTH)
+    ]
+    return np.concatenate([pixels[0][:, columns], pixels[1], pixels[2][:, columns]], axis=1)
 
 
 def rounds_of(folder: Path) -> dict[int, Path]:
