@@ -18,7 +18,7 @@ from fedvsr_core.checkpoints.atomic import storing, write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import REFUSED, FederationError, FedVSRError, StorageError
-from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out
+from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out, protocol_of
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
@@ -32,6 +32,7 @@ from server_app.records.provenance import provenance
 from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
 from server_app.rounds import Rounds
+from server_app.selection import check_selection
 from server_app.state import RunState
 from server_app.strategies.aggregator import Aggregator
 from server_app.strategies.stock import adapted
@@ -191,6 +192,7 @@ def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
         )
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
     check_parts(settings, model, strategy)
+    check_selection(settings, protocol_of(settings))
     return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())
 
 

@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 
 from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation.held_out import HeldOut
+from fedvsr_core.evaluation.held_out import HeldOut, Scores
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import size_bytes, to_record
 from fedvsr_core.flower.travelling import frozen_digest, travelling
@@ -22,10 +22,11 @@ from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidde
 from server_app.private_norm import private_norm
 from server_app.records.crop_series import CropSeries
 from server_app.records.history import starts
-from server_app.records.journal import Journal, read_journal
+from server_app.records.journal import Journal, Line, read_journal
 from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
 from server_app.round_log import RoundLog
+from server_app.selection import ON_CLIENTS, merit, scorings_without_gain
 from server_app.state import RunState
 from server_app.updates import UpdateReader, floating
 
@@ -94,6 +95,8 @@ class Rounds:
         if done is None:
             self._score_and_save(0, due=True)
         for server_round in range((done or 0) + 1, self._settings.rounds + 1):
+            if self._is_over(server_round - 1):
+                return
             self._train(server_round)
             due = server_round % self._settings.evaluation.every == 0 or server_round == self._settings.rounds
             self._score_and_save(server_round, due=due)
@@ -211,15 +214,30 @@ class Rounds:
             )
 
     def _score_and_save(self, server_round: int, *, due: bool) -> None:
+        by, headline = self._settings.evaluation.select, self._held_out.protocol.headline
         with self._state.scored():
-            score = self._evaluate(server_round) if due else None
-            self._evaluate_on_clients(server_round)
+            scores = self._evaluate(server_round) if due else None
+            on_clients = self._evaluate_on_clients(server_round)
+        score = merit(by, headline, scores, on_clients)
         self._state.save(self._run_dir.checkpoints, server_round, score)
 
-    def _evaluate(self, server_round: int) -> float:
+    def _is_over(self, server_round: int) -> bool:
+        """Whether the run ends here, since it has stopped to get better."""
+        patience = self._settings.evaluation.patience
+        if patience is None or scorings_without_gain(read_journal(self._journal.path)) < patience:
+            return False
+        _log.info("the run ends after round %d: no better score in %d scorings", server_round, patience)
+        if self._settings.evaluation.all_metrics == "ends":
+            with self._state.scored():
+                self._evaluate(server_round, end=True)
+        return True
+
+    def _evaluate(self, server_round: int, *, end: bool = False) -> Scores:
         began = time.monotonic()
-        ends = server_round in (0, self._settings.rounds)
-        headline_only = self._settings.evaluation.all_metrics == "ends" and not ends
+        end = end or server_round in (0, self._settings.rounds)
+        by, headline = self._settings.evaluation.select, self._held_out.protocol.headline
+        selects = by not in (None, headline, *ON_CLIENTS)  # and so must be measured each time
+        headline_only = self._settings.evaluation.all_metrics == "ends" and not (end or selects)
         scores = self._held_out.score(
             self._state.model, headline_only=headline_only, onlooker=self._crops.see
         )
@@ -246,17 +264,17 @@ class Rounds:
                 "bicubic": bicubic,
             }
         )
-        return -float(scores[metric]) if about.best == "low" else float(scores[metric])
+        return scores
 
-    def _evaluate_on_clients(self, server_round: int) -> None:
+    def _evaluate_on_clients(self, server_round: int) -> Line | None:
         every, last = self._settings.evaluation.clients, server_round == self._settings.rounds
         if every is None or (server_round % every and not last):
-            return
+            return None
         try:
             members = self._members.online().values()
         except FederationError as error:  # what was learned in this round is still to be saved
             _log.warning("round %d: no client scores the model: %s", server_round, error)
-            return
+            return None
         clients = {member.node: member.client for member in members}
         sent = {keys.ARRAYS: self._travelling(server_round)}
         line = evaluate_on_clients(
@@ -268,6 +286,7 @@ class Rounds:
             deadline=self._state.deadlines["evaluate-clients"],
         )
         self._journal.append({"phase": "evaluate-clients", "round": server_round, **line})
+        return line
 
 
 def _dead_worker(title: str, said: str) -> FederationError:

@@ -129,7 +129,7 @@ def _over_cost(
     results: Results, metric: str, label: str, cost: Callable[[Line], float], index: int
 ) -> dict[str, Any] | None:
     """The mean over seeds against what it has cost so far; strategies alone, since bounds send nothing."""
-    drawn = []
+    drawn: list[Drawn] = []
     for row, seeds in results.items():
         if is_bound(row):
             continue

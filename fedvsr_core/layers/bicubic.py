@@ -25,7 +25,7 @@ def bicubic_up(low: Tensor, scale: int) -> Tensor:
 
 
 def _mirrored(images: Tensor, axis: int) -> Tensor:
-    """Images with two more pixels at both ends of an axis, those at the ends mirrored with the edge repeated."""
+    """Images with two more pixels at both ends of an axis, mirrored with the edge repeated."""
     size = images.shape[axis]
     second = min(1, size - 1)
     first, last = images.narrow(axis, 0, 1), images.narrow(axis, size - 1, 1)

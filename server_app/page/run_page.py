@@ -254,7 +254,7 @@ def _grid_note(shape: Mapping[str, Any] | None) -> str:
         return "No round has been trained yet."
     notes = ["A row is a client, a column a round of training."]
     if shape["step"] > 1:
-        notes.append(f"Every {shape['step']}th round is here; journal.jsonl has all.")
+        notes.append(f"One of {shape['step']} rounds is here; journal.jsonl has all.")
     if shape["left"]:
         notes.append(f"{shape['left']} more clients are in journal.jsonl alone.")
     return " ".join(notes)
