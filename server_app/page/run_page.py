@@ -29,7 +29,7 @@ from server_app.records.run_dir import RunDir
 
 ROWS = 40
 """Of a table of rounds; longer runs are thinned out."""
-_MOST_REFUSED = 60
+_MOST_REFUSED = 24
 _LONGEST_CONFIGURATION = 40_000
 _PARTS = {
     "quality": "Quality",
@@ -198,7 +198,7 @@ def _refused(lines: Sequence[Line]) -> list[tuple[object, ...]]:
             shown(refused.client, 64),
             shown(refused.code, 40),
             len(refused.rounds),
-            shown(ranges(refused.rounds)),
+            shown(ranges(refused.rounds), 40),
             shown(refused.reason),
         )
         for refused in refusals(lines)[:_MOST_REFUSED]

@@ -77,6 +77,7 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; }
 td { overflow-wrap: anywhere; }
+td:last-child:not(.number):not(:first-child) { min-width: 12rem; }
 th { font-weight: 600; }
 td.number, th.number { text-align: right; white-space: nowrap; overflow-wrap: normal; }
 code, pre { font: .85rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
