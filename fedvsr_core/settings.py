@@ -172,6 +172,9 @@ class Evaluation(_Section):
             before the first round and after the last, or ``always``.
         clients: Rounds from one evaluation on the clients' own held-out clips to the next, or None for never;
             the last round is then scored, too.
+        patience: Scorings in a row without a better headline after which the run ends, or None for never.
+        select: The metric that chooses the best checkpoint, or ``clients-mean`` or ``clients-worst`` for the
+            headline on the clients' own clips; None: the headline on the server's.
         ema: What an exponential moving average of the global model keeps of itself in a round; it is scored
             in the place of the model, which training goes on from. None: the model itself is scored.
     """
@@ -181,6 +184,8 @@ class Evaluation(_Section):
     metrics: tuple[str, ...]
     all_metrics: Literal["ends", "always"] = "ends"
     clients: int | None = Field(ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    select: str | None = None
     ema: float | None = Field(default=None, gt=0, lt=1)
 
 
@@ -276,13 +281,23 @@ class ClientSettings(_Shared):
 
 
 class Settings(_Shared):
-    """A whole configuration."""
+    """A whole configuration.
+
+    Attributes:
+        strategy: Both halves of the algorithm.
+        cohort: Who takes part in a round.
+        screening: Which replies stay out.
+        prepare: How clips are cut.
+        run: Where it writes.
+        tracking: Trackers that the server tells of the run, beside its journal.
+    """
 
     strategy: Strategy
     cohort: Cohort
     screening: Screening
     prepare: Prepare
     run: Run
+    tracking: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = ()
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -18,7 +18,7 @@ from fedvsr_core.checkpoints.atomic import storing, write_atomically
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
 from fedvsr_core.errors import REFUSED, FederationError, FedVSRError, StorageError
-from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out
+from fedvsr_core.evaluation.held_out import HeldOut, Sample, build_held_out, protocol_of
 from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
@@ -28,14 +28,18 @@ from server_app.config import save
 from server_app.preflight import check_parts
 from server_app.records.history import outcome, starts
 from server_app.records.journal import COMPLETED, Journal, read_journal
+from server_app.records.page_writer import PageWriter
 from server_app.records.provenance import provenance
 from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
 from server_app.resume import about_changes, changed_since, settings_of_run
 from server_app.rounds import Rounds
+from server_app.selection import check_selection
 from server_app.state import RunState
 from server_app.strategies.aggregator import Aggregator
 from server_app.strategies.stock import adapted
+from server_app.tracking.follower import Follower
+from server_app.tracking.trackers import check_installed
 
 app = ServerApp()
 
@@ -71,6 +75,9 @@ def _run(grid: Grid, context: Context) -> None:
         Journal(run_dir.journal) as journal,
     ):
         _log.info("%s%s", ANNOUNCED, run_dir.path)
+        begun = starts(read_journal(run_dir.journal))[:1]
+        journal.listeners += [Follower(name, run_dir, *begun) for name in settings.tracking]
+        journal.listeners.append(PageWriter(run_dir))
         done = _restore(state, run_dir, journal) if settings.run.resume else None
         if done == settings.rounds:
             _finish(run_dir, journal, done)
@@ -184,6 +191,7 @@ def _start(
 
 def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
     """Build all parts, the clients' too: what any of them refuses is refused before a client starts."""
+    check_installed(settings.tracking)
     model = initial_model(settings)
     if settings.flow.frozen_steps and model.late and settings.flow.weights is settings.start.weights is None:
         _log.warning(
@@ -192,6 +200,7 @@ def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
         )
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
     check_parts(settings, model, strategy)
+    check_selection(settings, protocol_of(settings))
     return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())
 
 

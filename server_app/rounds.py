@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 
 from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
-from fedvsr_core.evaluation.held_out import HeldOut
+from fedvsr_core.evaluation.held_out import HeldOut, Scores
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, size_bytes, to_record
 from fedvsr_core.flower.travelling import frozen_digest, travelling
@@ -23,12 +23,14 @@ from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
 from server_app.private_norm import private_norm
 from server_app.reach import reach
+from server_app.records.crop_series import CropSeries
 from server_app.records.history import starts
-from server_app.records.journal import Journal, read_journal
+from server_app.records.journal import Journal, Line, read_journal
 from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
 from server_app.round_log import RoundLog
 from server_app.screening import Screen
+from server_app.selection import ON_CLIENTS, merit, scorings_without_gain
 from server_app.spool import Spool
 from server_app.state import RunState
 from server_app.updates import ReportedUpdate, UpdateReader, floating
@@ -68,6 +70,7 @@ class Rounds:
         self._members = Members(grid, settings.cohort, names)
         self._idle = 0
         self._against: set[str] = set()  # clients, since the model was scored last
+        self._crops = CropSeries(run_dir.crop_series, held_out.footage, settings.rounds)
 
     def gather(self) -> list[str]:
         """Wait for the federation to be complete; returns the names of its clients.
@@ -98,6 +101,8 @@ class Rounds:
         if done is None:
             self._score_and_save(0, due=True)
         for server_round in range((done or 0) + 1, self._settings.rounds + 1):
+            if self._is_over(server_round - 1):
+                return
             self._train(server_round)
             due = server_round % self._settings.evaluation.every == 0 or server_round == self._settings.rounds
             self._score_and_save(server_round, due=due)
@@ -232,24 +237,25 @@ class Rounds:
             )
 
     def _score_and_save(self, server_round: int, *, due: bool) -> None:
-        score = None
-        if due:
-            with self._state.scored():
-                score = self._evaluate(server_round)
-            if self._roll_back(server_round, score):
-                score = None
+        by, headline = self._settings.evaluation.select, self._held_out.protocol.headline
+        with self._state.scored():
+            scores = self._evaluate(server_round) if due else None
+        if scores is not None:
+            fallen = by not in ON_CLIENTS and self._roll_back(server_round, merit(by, headline, scores, None))
+            scores = None if fallen else scores
             self._against.clear()
         with self._state.scored():
-            self._evaluate_on_clients(server_round)
+            on_clients = self._evaluate_on_clients(server_round)
+        score = merit(by, headline, scores, on_clients)
         self._state.save(self._run_dir.checkpoints, server_round, score)
 
-    def _roll_back(self, server_round: int, score: float) -> bool:
+    def _roll_back(self, server_round: int, score: float | None) -> bool:
         """Go back to the best model so far, if this one is far worse; returns whether it is."""
         path, limit = self._run_dir.checkpoints / BEST, self._settings.screening.roll_back
         best = load_round(path) if limit is not None and path.exists() else None
         if best is None or best.score is None or limit is None or best.round >= server_round:
             return False
-        if score >= best.score - limit:
+        if score is None or score >= best.score - limit:
             return False
         self._state.restore(path)
         fell, against = best.score - score, sorted(self._against)
@@ -267,11 +273,27 @@ class Rounds:
         )
         return True
 
-    def _evaluate(self, server_round: int) -> float:
+    def _is_over(self, server_round: int) -> bool:
+        """Whether the run ends here, since it has stopped to get better."""
+        patience = self._settings.evaluation.patience
+        if patience is None or scorings_without_gain(read_journal(self._journal.path)) < patience:
+            return False
+        _log.info("the run ends after round %d: no better score in %d scorings", server_round, patience)
+        if self._settings.evaluation.all_metrics == "ends":
+            with self._state.scored():
+                self._evaluate(server_round, end=True)
+        return True
+
+    def _evaluate(self, server_round: int, *, end: bool = False) -> Scores:
         began = time.monotonic()
-        ends = server_round in (0, self._settings.rounds)
-        headline_only = self._settings.evaluation.all_metrics == "ends" and not ends
-        scores = self._held_out.score(self._state.model, headline_only=headline_only)
+        end = end or server_round in (0, self._settings.rounds)
+        by, headline = self._settings.evaluation.select, self._held_out.protocol.headline
+        selects = by not in (None, headline, *ON_CLIENTS)  # and so must be measured each time
+        headline_only = self._settings.evaluation.all_metrics == "ends" and not (end or selects)
+        scores = self._held_out.score(
+            self._state.model, headline_only=headline_only, onlooker=self._crops.see
+        )
+        self._crops.keep(server_round)
         bicubic, protocol = self._held_out.bicubic, self._held_out.protocol
         metric, about = protocol.headline, METRICS[protocol.headline]
         _log.info(
@@ -294,17 +316,17 @@ class Rounds:
                 "bicubic": bicubic,
             }
         )
-        return -float(scores[metric]) if about.best == "low" else float(scores[metric])
+        return scores
 
-    def _evaluate_on_clients(self, server_round: int) -> None:
+    def _evaluate_on_clients(self, server_round: int) -> Line | None:
         every, last = self._settings.evaluation.clients, server_round == self._settings.rounds
         if every is None or (server_round % every and not last):
-            return
+            return None
         try:
             members = self._members.online().values()
         except FederationError as error:  # what was learned in this round is still to be saved
             _log.warning("round %d: no client scores the model: %s", server_round, error)
-            return
+            return None
         clients = {member.node: member.client for member in members}
         sent = {keys.ARRAYS: self._travelling(server_round)}
         line = evaluate_on_clients(
@@ -316,6 +338,7 @@ class Rounds:
             deadline=self._state.deadlines["evaluate-clients"],
         )
         self._journal.append({"phase": "evaluate-clients", "round": server_round, **line})
+        return line
 
 
 def _dead_worker(title: str, said: str) -> FederationError:

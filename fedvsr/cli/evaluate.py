@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fedvsr.evaluation.request import Evaluation, Request
 from fedvsr.evaluation.score_files import read_scores, write_scores
 from fedvsr.evaluation.score_page import score_page
+from fedvsr.publishing.folder import weights_file
 from fedvsr_core.errors import DataError
 from fedvsr_core.evaluation.videos import Video
 from fedvsr_core.inference.tiles import WHOLE, Tiling
@@ -66,7 +67,7 @@ def evaluate(
             data=data,
             protocol=protocol,
             metrics=tuple(name.strip() for name in metrics.split(",") if name.strip()),
-            checkpoint=checkpoint,
+            checkpoint=weights_file(checkpoint) if checkpoint else None,
             upscaled=upscaled,
             bicubic=not no_bicubic,
             low=low,

@@ -1,4 +1,4 @@
-"""``fedvsr report``: the plots and the summary of a run, once more."""
+"""``fedvsr report``: the page, the plots and the summary of a run, once more."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,8 @@ from server_app.records.run_dir import RunDir
 
 
 def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
-    """Write the plots and the summary of a run that was killed before it could, or is still going on."""
+    """Write page, plots and summary of a run that was killed before it could, or is still going on."""
     directory = RunDir.open(str(run.resolve()))
-    write_report(directory)
+    write_report(directory, running=directory.is_locked())
     typer.echo(directory.summary)
+    typer.echo(directory.page)

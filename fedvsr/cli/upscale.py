@@ -16,6 +16,7 @@ from fedvsr.inference.destinations import pair_up
 from fedvsr.inference.encoding import CODECS, Encoding
 from fedvsr.inference.jobs import Network
 from fedvsr.inference.memory_fit import Need
+from fedvsr.publishing.folder import weights_file
 from fedvsr.runs import runs_in
 from fedvsr_core import devices
 from fedvsr_core.checkpoints.pretrained import sha256_of
@@ -38,7 +39,9 @@ def upscale(
     ],
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Model file (.safetensors); default: best of the newest completed run."),
+        typer.Option(
+            help="Model file (.safetensors), or folder of 'fedvsr publish'; default: best of the newest run."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     codec: Annotated[
@@ -135,7 +138,7 @@ def upscale(
             pair.target.parent.mkdir(parents=True, exist_ok=True)
     if len(pairs) == 1:
         look(pairs[0], wishes)  # what is wrong with it is said before a network is loaded
-    model_file = checkpoint or _newest()
+    model_file = weights_file(checkpoint) if checkpoint else _newest()
     place = devices.choose(device)
     model = load_model(model_file).to(place)
     network = Network(model, place, sha256_of(model_file), Need(model, place))

@@ -11,7 +11,7 @@ from fedvsr.comparison.tables import Runs
 from fedvsr_core.metrics.names import METRICS
 from server_app.records.history import evaluations, trainings
 from server_app.records.journal import Line
-from server_app.records.plots import COLOURS, GRID, STRONG, write_figure
+from server_app.records.plots import COLOURS, GRID, STRONG, label_ends, write_figure
 
 _AXES: dict[str, Callable[[Line], float]] = {
     "round": lambda line: 1.0,
@@ -45,12 +45,13 @@ def plot_curves(runs: Runs, metric: str, paths: Sequence[Path]) -> None:
             axes.axhline(
                 first.bicubic[metric], color=STRONG, linestyle=(0, (5, 2)), linewidth=1.2, label="bicubic"
             )
+        label_ends(axes)
         axes.set_xlabel(label)
         axes.grid(visible=True, color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(METRICS[metric].title)
-    panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1.08, 1.0), frameon=False, fontsize=8)
     for path in paths:
         write_figure(figure, path)
 

@@ -8,6 +8,7 @@ from fedvsr.comparison.budget import check_equal
 from fedvsr.comparison.curves import plot_curves
 from fedvsr.comparison.entries import Entry
 from fedvsr.comparison.own_clips import own_table
+from fedvsr.comparison.page import comparison_page
 from fedvsr.comparison.tables import (
     Results,
     Runs,
@@ -27,7 +28,7 @@ from fedvsr_core.components import build
 from fedvsr_core.evaluation.held_out import build_held_out
 from server_app.checkpoints import LAST
 from server_app.config import load
-from server_app.records.crops import TRUTH, Frame, draw_rows
+from server_app.records.crops import BICUBIC, TRUTH, Frame, draw_rows
 from server_app.records.history import starts
 from server_app.records.journal import Line
 from server_app.records.markdown import table
@@ -84,10 +85,10 @@ def write_results(
     for metric in metrics:
         plot_curves(runs, metric, [folder / f"{metric}.png", folder / f"{metric}.svg"])
     first = next(trial for entry, seeds in done.items() if not entry.bound for trial in seeds.values())
-    _draw(
-        folder / "crops.png",
-        {entry.row: next(iter(seeds.values())) for entry, seeds in done.items() if not entry.alone},
+    crops = _crops(
+        {entry.row: next(iter(seeds.values())) for entry, seeds in done.items() if not entry.alone}
     )
+    draw_rows(list(crops.items()), folder / "crops.png")
     start = starts(first.lines())[0]
     facts = [
         ("command", f"`{_command(plan)}`"),
@@ -126,6 +127,18 @@ def write_results(
         "![crops](crops.png)",
         "",
     ]
+    content = comparison_page(
+        results,
+        metrics=metrics,
+        scores=scores,
+        own=own,
+        overhead=overhead,
+        facts=[(name, str(value).strip("`")) for name, value in facts],
+        command=_command(plan),
+        crops=crops,
+        title=f"Comparison of {', '.join(plan.strategies)}",
+    )
+    write_atomically(folder / "report.html", content)
     write_atomically(folder / "README.md", "\n".join(text).encode())
 
 
@@ -171,8 +184,8 @@ def _command(plan: Plan) -> str:
     return shlex.join(["fedvsr", "compare", *options]) + " --output ..."
 
 
-def _draw(path: Path, trials: Mapping[str, Trial]) -> None:
-    """The same held-out crops by the first seed's model of every row."""
+def _crops(trials: Mapping[str, Trial]) -> dict[str, dict[str, Frame]]:
+    """The same held-out frames by the first seed's model of every row: by clip, by who made them."""
     rows: dict[str, dict[str, Frame]] = {}
     held_out = None
     for name, trial in trials.items():
@@ -182,6 +195,6 @@ def _draw(path: Path, trials: Mapping[str, Trial]) -> None:
         settings = load(run.config)
         held_out = held_out or build_held_out(settings, build(settings.data).held_out(), devices.choose())
         for sample in held_out.samples(load_model(run.checkpoints / LAST)):
-            row = rows.setdefault(sample.name, {TRUTH: sample.truth, "bicubic": sample.bicubic})
+            row = rows.setdefault(sample.name, {TRUTH: sample.truth, BICUBIC: sample.bicubic})
             row[name] = sample.ours
-    draw_rows(list(rows.items()), path)
+    return rows

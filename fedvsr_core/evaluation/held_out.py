@@ -1,7 +1,7 @@
 """Scores of a model on clips that no client trains on, and those of bicubic interpolation to compare with."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -27,6 +27,9 @@ from fedvsr_core.settings import ClientSettings, Settings
 
 Scores = dict[str, Any]
 """Means over clips by metric (such as ``psnr-y``), and under ``clips`` the same for each clip."""
+
+Onlooker = Callable[[str, int, Frames], object]
+"""Is shown each upscaled frame (H, W, 3) that is scored, with its clip and its number."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,18 @@ class HeldOut:
         self._bicubic = kept_or_computed(self._clips, facts, self._values_of_bicubic)
         self.bicubic = self._scores(self._bicubic)
 
-    def score(self, model: VideoModel, *, headline_only: bool = False) -> Scores:
+    def score(
+        self, model: VideoModel, *, headline_only: bool = False, onlooker: Onlooker | None = None
+    ) -> Scores:
         """Score a model; moves it to the device and into evaluation mode.
 
         Args:
             model: The network.
             headline_only: Whether the protocol's headline is measured alone.
+            onlooker: Who sees what the model makes.
         """
         suite = self._suite.only(self.protocol.headline) if headline_only else self._suite
-        return self._scores(self._values(model, suite))
+        return self._scores(self._values(model, suite, onlooker))
 
     def sums(self, model: VideoModel) -> dict[str, Mapping[str, Mean]]:
         """Sums over the clips that can be added to those of others, of ``model`` and of ``bicubic``."""
@@ -119,6 +125,11 @@ class HeldOut:
             digest.update(f"{clip.name}\0{clip.high.shape}\0".encode())
             digest.update(clip.high.tobytes())
         return digest.hexdigest()[:16]
+
+    @property
+    def footage(self) -> list[Clip]:
+        """The clips themselves, with their low-resolution frames."""
+        return list(self._clips)
 
     @property
     def clips(self) -> int:
@@ -142,10 +153,13 @@ class HeldOut:
             samples.append(Sample(clip.name, bicubic, ours, clip.high[middle]))
         return samples
 
-    def _values(self, model: VideoModel, suite: Suite) -> list[Values]:
+    def _values(self, model: VideoModel, suite: Suite, onlooker: Onlooker | None = None) -> list[Values]:
         model.to(self._device).eval()
         restore = partial(upscale_frames, model, device=self._device, chunk=self._chunk)
-        return [self._score(clip, restore, suite) for clip in self._clips]
+        return [
+            self._score(clip, partial(_shown, restore, clip.name, onlooker) if onlooker else restore, suite)
+            for clip in self._clips
+        ]
 
     def _values_of_bicubic(self) -> list[Values]:
         return [self._score(clip, partial(_bicubic, _scale(clip)), self._suite) for clip in self._clips]
@@ -204,6 +218,12 @@ def protocol_of(settings: Settings | ClientSettings) -> Protocol:
 
 def _bicubic(scale: int, low: Iterable[Frames]) -> Iterable[Frames]:
     return (bicubic_up(frame, scale) for frame in low)
+
+
+def _shown(restore: Restore, clip: str, onlooker: Onlooker, low: Iterator[Frames]) -> Iterator[Frames]:
+    for number, frame in enumerate(restore(low)):
+        onlooker(clip, number, frame)
+        yield frame
 
 
 def _low(clip: Clip) -> Frames:

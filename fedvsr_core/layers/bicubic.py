@@ -18,14 +18,16 @@ def bicubic_up(low: Tensor, scale: int) -> Tensor:
     Returns:
         Images (N, C, sH, sW), not clamped: bicubic interpolation overshoots.
     """
-    rows, columns = (_mirrored(size, low.device) for size in low.shape[-2:])
-    padded = low[..., rows, :][..., columns]
+    padded = _mirrored(_mirrored(low, -2), -1)
     high = F.interpolate(padded, scale_factor=scale, mode="bicubic", antialias=True)
     edge = 2 * scale
     return high[..., edge:-edge, edge:-edge]
 
 
-def _mirrored(size: int, device: torch.device) -> Tensor:
-    """Indices -2 .. size+1 reflected into 0 .. size-1 with the edge repeated."""
-    index = torch.arange(-2, size + 2, device=device) % (2 * size)
-    return torch.where(index < size, index, 2 * size - 1 - index)
+def _mirrored(images: Tensor, axis: int) -> Tensor:
+    """Images with two more pixels at both ends of an axis, mirrored with the edge repeated."""
+    size = images.shape[axis]
+    second = min(1, size - 1)
+    first, last = images.narrow(axis, 0, 1), images.narrow(axis, size - 1, 1)
+    inner, outer = images.narrow(axis, second, 1), images.narrow(axis, size - 1 - second, 1)
+    return torch.cat([inner, first, images, last, outer], dim=axis)

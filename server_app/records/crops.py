@@ -20,7 +20,7 @@ Frame = npt.NDArray[np.uint8]
 CROP = 80  # pixels of the high-resolution frame
 SHOWN = 320  # pixels of the sheet that a crop takes, a multiple of CROP
 _GAP, _CAPTION, _DPI = 12, 26, 100  # pixels, pixels, pixels an inch
-TRUTH = "ground truth"
+TRUTH, BICUBIC = "ground truth", "bicubic"
 _DETAIL = 9  # pixels, height and width of the window whose contrast counts as detail
 
 
@@ -37,17 +37,18 @@ def draw_crops(samples: Sequence[Sample], path: Path) -> None:
         ShapeError: If the three frames of a sample differ in shape.
     """
     rows = [
-        (sample.name, {"bicubic": sample.bicubic, "ours": sample.ours, TRUTH: sample.truth})
+        (sample.name, {BICUBIC: sample.bicubic, "ours": sample.ours, TRUTH: sample.truth})
         for sample in samples
     ]
     draw_rows(rows, path)
 
 
 def draw_rows(rows: Sequence[tuple[str, Mapping[str, Frame]]], path: Path) -> None:
-    """Draw a row for each clip, with a crop from each of its frames, as `draw_crops` does.
+    """Draw a row for each clip, with a crop from each of its frames.
 
     Args:
-        rows: The name of each clip, and its frames by caption, `TRUTH` among them.
+        rows: The name of each clip, and its frames by caption, `TRUTH` among them. With several models, the
+            crop lies where these differ most; with one, where there is most detail.
         path: The PNG to write.
 
     Raises:
@@ -77,8 +78,31 @@ def most_detailed(truth: Frame, size: int) -> tuple[int, int]:
     """
     grey = truth.astype(np.float64).mean(axis=2)
     window = (_DETAIL, _DETAIL)
-    deviation = np.sqrt(np.maximum(cv2.blur(grey**2, window) - cv2.blur(grey, window) ** 2, 0.0))
-    sums = np.pad(deviation, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # (H + 1, W + 1)
+    return _richest(np.sqrt(np.maximum(cv2.blur(grey**2, window) - cv2.blur(grey, window) ** 2, 0.0)), size)
+
+
+def most_different(frames: Sequence[Frame], size: int) -> tuple[int, int]:
+    """Where several versions of a frame differ most: the crop with the highest mean of their deviations.
+
+    Args:
+        frames: At least two, (H, W, 3) each.
+        size: Height and width of the crop, at most those of the frames.
+
+    Returns:
+        As `most_detailed`.
+    """
+    greys = np.stack([frame.astype(np.float64).mean(axis=2) for frame in frames])
+    return _richest(greys.std(axis=0), size)
+
+
+def place_of_crop(frames: Mapping[str, Frame], size: int) -> tuple[int, int]:
+    """Where the models among these frames differ most, or, with a single one, where there is most detail."""
+    models = [frame for name, frame in frames.items() if name not in (TRUTH, BICUBIC)]
+    return most_different(models, size) if len(models) > 1 else most_detailed(frames[TRUTH], size)
+
+
+def _richest(amounts: npt.NDArray[np.float64], size: int) -> tuple[int, int]:
+    sums = np.pad(amounts, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # (H + 1, W + 1)
     inside = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
     row, column = np.unravel_index(np.argmax(np.round(inside, 3)), inside.shape)
     return int(row), int(column)
@@ -92,7 +116,7 @@ def _draw_row(
         raise ShapeError(f"the frames of '{clip}' must have one shape, got {shapes}")
     truth = frames[TRUTH]
     size = min(CROP, *truth.shape[:2])
-    row, column = most_detailed(truth, size)
+    row, column = place_of_crop(frames, size)
     place = f"{clip}: {size} x {size} pixels at row {row}, column {column}"
     figure.text(
         _GAP / width, (top - _CAPTION / 2) / height, place, fontsize=10, fontweight="bold", va="center"

@@ -108,6 +108,18 @@ def rounds_done(lines: Sequence[Line]) -> int:
     return max((line["round"] for line in lines if line["phase"] == "train"), default=0)
 
 
+def seconds_spent(lines: Sequence[Line]) -> float:
+    """How long all rounds and scorings have taken."""
+    return sum(float(line["seconds"]) for line in lines if line["phase"] != "end" and "seconds" in line)
+
+
+def seconds_left(lines: Sequence[Line]) -> float | None:
+    """How long the rounds that are left take at the pace so far; None before the first one is done."""
+    attempts, done = starts(lines), rounds_done(lines)
+    asked = attempts[-1].get("rounds") if attempts else None
+    return (asked - done) * seconds_spent(lines) / done if asked and done else None
+
+
 def outcome(lines: Sequence[Line]) -> str | None:
     """How the last attempt ended, ``completed`` or why it stopped; None while it runs, or if it was killed.
 
@@ -133,6 +145,16 @@ def client_series(lines: Sequence[Line], what: str) -> dict[str, dict[int, float
             if client.get(what) is not None:
                 series.setdefault(client["client"], {})[line["round"]] = float(client[what])
     return dict(sorted(series.items(), key=lambda item: natural(item[0])))
+
+
+def loss_parts(lines: Sequence[Line]) -> dict[str, dict[str, dict[int, float]]]:
+    """The parts of the loss by name, each like the total: by client and round."""
+    parts: dict[str, dict[str, dict[int, float]]] = {}
+    for line in trainings(lines):
+        for client in line["clients"]:
+            for name, value in client.get("parts", {}).items():
+                parts.setdefault(name, {}).setdefault(client["client"], {})[line["round"]] = float(value)
+    return dict(sorted(parts.items()))
 
 
 def natural(name: str) -> tuple[str, int, str]:

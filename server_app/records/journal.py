@@ -32,7 +32,7 @@ than the journal.
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +60,7 @@ class Journal:
 
     Attributes:
         path: The file.
+        listeners: Are told of each line once it is on the disk; they raise nothing.
 
     Raises:
         CheckpointError: If a line other than the last is damaged.
@@ -67,6 +68,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.listeners: list[Callable[[Line], object]] = []
         self._end = sum(len(text) for text, _ in _whole_lines(path)) if path.exists() else 0
         with storing(path):
             self._file = path.open("ab", buffering=0)  # what a disk refuses must not be tried again by itself
@@ -83,7 +85,8 @@ class Journal:
             TypeError: If a value is none of these.
             StorageError: If the disk is full; the line isn't there then, and the next one stands by itself.
         """
-        text = json.dumps(plain_json(_stamped(line)), allow_nan=False).encode() + b"\n"
+        plain = plain_json(_stamped(line))
+        text = json.dumps(plain, allow_nan=False).encode() + b"\n"
         with storing(self.path):
             self._file.truncate(self._end)  # what a full disk took of an earlier line
             left = memoryview(text)
@@ -91,6 +94,8 @@ class Journal:
                 left = left[self._file.write(left) or 0 :]
             os.fsync(self._file.fileno())
         self._end += len(text)
+        for listener in self.listeners:
+            listener(plain)
 
     def cut_after(self, last_round: int) -> None:
         """Drop everything from the first line of a later round on, to continue from ``last_round``.

@@ -13,7 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from fedvsr_core.checkpoints.atomic import write_atomically
 from fedvsr_core.metrics.names import METRICS
-from server_app.records.history import Evaluation, client_series, evaluations, measured, trainings
+from server_app.records.history import (
+    Evaluation,
+    client_series,
+    evaluations,
+    loss_parts,
+    measured,
+    trainings,
+)
 from server_app.records.journal import Line
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#5D3A9B")
@@ -22,6 +29,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 Source: Okabe and Ito 2008, with brown and violet for yellow and black.
 """
 STRONG, OWN, FAINT, GRID = "#1A1A1A", "#A51C30", "#8A97A6", "#E4E7EB"
+_END_GAP = 0.07  # of a panel's height, between final values
 FEW_CLIENTS = 4  # up to here their weights are lines, above a heat map
 MANY_ROUNDS = 30  # from here on lines have no markers
 
@@ -79,7 +87,7 @@ def plot_losses(lines: Sequence[Line], path: Path) -> None:
     total = client_series(lines, "loss")
     if not total:
         return
-    parts = _parts(lines)
+    parts = loss_parts(lines)
     panels = {"Training loss": total} | (
         {f"Part: {name}": parts[name] for name in parts} if len(parts) > 1 else {}
     )
@@ -196,8 +204,33 @@ def finish_axes(axes: Axes, title: str, ylabel: str, *, legend: bool = True, ove
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    label_ends(axes)
     if legend:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.06, 1.0), frameon=False, fontsize=8)
+
+
+def label_ends(axes: Axes) -> None:
+    """Write the final value of each named line beside its end, moved apart where lines end close together."""
+    low, high = axes.get_ylim()
+    gap, below = (high - low) * _END_GAP, -math.inf
+    ends = []
+    for line in axes.get_lines():
+        places, values = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+        known = np.isfinite(values)
+        if len(places) > 1 and known.any() and not str(line.get_label()).startswith("_"):
+            ends.append((float(values[known][-1]), float(places[known][-1]), line.get_color()))
+    for value, place, colour in sorted(ends, key=lambda end: end[0]):
+        below = max(value, below + gap)
+        axes.annotate(
+            f"{value:.4g}",
+            (place, below),
+            (4, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _counting_axis(axes: Axes, over: str) -> None:
@@ -207,16 +240,6 @@ def _counting_axis(axes: Axes, over: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.set_xlabel(over)
     axes.label_outer()
-
-
-def _parts(lines: Sequence[Line]) -> dict[str, dict[str, dict[int, float]]]:
-    """The parts of the loss by name, each like the total: by client and round."""
-    parts: dict[str, dict[str, dict[int, float]]] = {}
-    for line in trainings(lines):
-        for client in line["clients"]:
-            for name, value in client["parts"].items():
-                parts.setdefault(name, {}).setdefault(client["client"], {})[line["round"]] = float(value)
-    return dict(sorted(parts.items()))
 
 
 def _mean_by_round(series: Mapping[str, Values]) -> dict[int, float]:

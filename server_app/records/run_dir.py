@@ -135,9 +135,19 @@ class RunDir:
         return self.path / "crops.png"
 
     @property
+    def crop_series(self) -> Path:
+        """The folder of held-out crops by round; see `server_app.records.crop_series`."""
+        return self.path / "crops"
+
+    @property
     def summary(self) -> Path:
         """What happened, for a person."""
         return self.path / "summary.md"
+
+    @property
+    def page(self) -> Path:
+        """The same to look at, in a browser."""
+        return self.path / "report.html"
 
     def locked(self, wait_s: float = 0.0) -> AbstractContextManager[None]:
         """Keep every other process from writing here; see `server_app.records.lock`."""

@@ -242,6 +242,7 @@ def _files(run: RunDir) -> list[str]:
         run.provenance: "versions, commit, device, command",
         run.journal: "a line per phase and round",
         run.log: "what the server said",
+        run.page: "all of this to look at, in a browser",
         run.psnr_plot: "scores against rounds",
         run.losses_plot: "training loss of the clients",
         run.weights_plot: "weight of each client in the average",

@@ -14,8 +14,9 @@ def test_a_killed_run_gets_its_summary(tmp_path):
         journal.append({"phase": "start", "seed": 3, "strategy": "fedvsr", "model": "recurrent", "rounds": 8})
     done = CliRunner().invoke(app, ["report", str(run.path)])
     assert done.exit_code == 0, done.output
-    assert done.output.split() == [str(run.summary)]
+    assert done.output.split() == [str(run.summary), str(run.page)]
     assert "fedvsr" in run.summary.read_text()
+    assert "Killed: it left no last word" in run.page.read_text()
 
 
 @pytest.mark.parametrize("name", ["missing", "."])

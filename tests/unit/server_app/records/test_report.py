@@ -18,7 +18,7 @@ def test_a_report_can_be_redone(journal: list[dict[str, Any]], tmp_path: Path) -
             file.append(line)
     frame = np.zeros((96, 96, 3), dtype=np.uint8)
     write_report(run, [Sample("bikes/138-186", frame, frame, frame)])
-    made = (run.psnr_plot, run.losses_plot, run.weights_plot, run.crops, run.summary)
+    made = (run.psnr_plot, run.losses_plot, run.weights_plot, run.crops, run.summary, run.page)
     first = {path: path.read_bytes() for path in made}
     for path in made:
         if path != run.crops:

@@ -1,0 +1,1 @@
+"""A run's numbers and pictures in the trackers that people keep their experiments in."""

@@ -1,0 +1,178 @@
+"""Promises: in a real browser a page opens from a file, moves, takes keyboard and phone, and is inert."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server_app.page.run_page import run_page
+from tests.browser import browsed
+from tests.pages import hostile_journal, long_journal, run_with
+
+pytestmark = pytest.mark.slow
+
+FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select, summary"
+NUMBER_OF_FOCUSED = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
+
+
+def middle(page, what):
+    """Left, top and width of an element."""
+    return page.ask(
+        f"(r => [r.left, r.top, r.width])(document.querySelector({what!r}).getBoundingClientRect())"
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    with browsed(tmp_path_factory.mktemp("profile")) as page:
+        page.resize(1200)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A page of eight rounds with crops, as a file."""
+    root = tmp_path_factory.mktemp("report")
+    run = run_with(root, long_journal(8, 3), crops=range(9))
+    run.page.write_bytes(run_page(long_journal(8, 3), run, running=False))
+    return run.page
+
+
+@pytest.fixture(autouse=True)
+def shots(request, page):
+    """Keeps a screenshot of how a test leaves the page, where SCREENSHOTS names a folder."""
+    yield
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.picture(Path(folder) / f"{request.node.name}.png")
+
+
+def opened(page, report):
+    page.requests.clear()
+    page.complaints.clear()
+    return page.open(report.as_uri())
+
+
+def test_it_opens_without_a_request_or_a_complaint(page, report):
+    opened(page, report)
+    assert page.ask("document.querySelectorAll('figure svg path.line').length") > 10
+    assert page.ask("document.querySelectorAll('canvas').length") == 1
+    assert page.requests == []
+    assert page.complaints == []
+
+
+def test_the_sliders_move_the_pictures(page, report):
+    opened(page, report)
+    look = "getComputedStyle(document.querySelector('.stage div:nth-child({})')).{}"
+    assert page.ask(look.format(2, "clipPath")) == "inset(0px 50% 0px 0px)"
+    page.ask("document.querySelector('input.cut').focus()")
+    page.press("ArrowRight")
+    assert page.ask(look.format(2, "clipPath")) == "inset(0px 49% 0px 0px)"
+    newest = page.ask(look.format(1, "backgroundImage"))
+    page.ask("document.querySelector('input.rounds').focus()")
+    page.press("Home")
+    first = page.ask(look.format(1, "backgroundImage"))
+    assert first != newest
+    assert first.startswith('url("data:image/webp')
+    assert "ours after round 0" in page.ask("document.querySelector('.crops .about').textContent")
+    box = middle(page, ".stage")
+    page.point(box[0] + box[2] / 4, box[1] + 10)
+    assert page.ask("document.querySelector('input.cut').value") == "25"
+
+
+def test_a_clip_plays_and_pauses(page, report):
+    opened(page, report)
+    place = "document.querySelector('.stage div').style.backgroundPosition"
+    still = page.ask(place)
+    page.ask("document.querySelector('#crops button').click()")
+    page.wait(f"{place} !== {still!r}")
+    page.ask("document.querySelector('#crops button').click()")
+    assert page.ask("document.querySelector('#crops button').textContent") == "Play the clip"
+
+
+def test_a_chart_says_its_values_and_hides_a_line(page, report):
+    opened(page, report)
+    value = "document.querySelector('#score-0 .legend b').textContent"
+    last = page.ask(value)
+    box = middle(page, "#score-0 svg")
+    page.point(box[0] + 60, box[1] + 50)
+    assert page.ask(value) != last
+    page.ask("document.querySelector('#score-0 input').focus()")
+    page.press("End")
+    assert page.ask(value) == last
+    assert "federated model" in page.ask(
+        "document.querySelector('#score-0 input').getAttribute('aria-valuetext')"
+    )
+    lines = "document.querySelectorAll('#score-0 path.line').length"
+    assert page.ask(lines) == 2
+    page.ask("document.querySelector('#score-0 .legend button').focus()")
+    page.press(" ", "Space")
+    assert page.ask(lines) == 1
+
+
+def test_the_grid_tells_a_cell(page, report):
+    opened(page, report)
+    page.ask("document.querySelectorAll('#grid input')[0].focus()")
+    for _ in range(2):
+        page.press("ArrowLeft")
+    page.ask("document.querySelectorAll('#grid input')[1].focus()")
+    page.press("ArrowRight")
+    told = page.ask("document.querySelector('#grid .told').textContent")
+    # Client 1 is left out in round 6.
+    assert told.startswith("site-1, round 6: left out (non-finite): 'fuse.weight' holds 6 values")
+
+
+def test_the_keyboard_reaches_everything(page, report):
+    opened(page, report)
+    wanted = page.ask(f"document.querySelectorAll('{FOCUSABLE}').length")
+    assert wanted > 40
+    reached = set()
+    for _ in range(wanted + 40):
+        page.press("Tab")
+        reached.add(page.ask(NUMBER_OF_FOCUSED))
+    missed = page.ask(
+        f"(all => all.filter(n => n.matches('{FOCUSABLE}') && !{sorted(reached)}.includes(all.indexOf(n)))"
+        ".map(n => n.outerHTML.slice(0, 80)))([...document.querySelectorAll('*')])"
+    )
+    assert missed == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_no_fault_of_accessibility(page, report, dark):
+    page.dark(on=dark)
+    opened(page, report)
+    assert page.faults() == []
+    page.ask("document.querySelector('h1').innerHTML = '<img src=\"data:,\">'")
+    assert ("critical", "image-alt") in [fault[:2] for fault in page.faults()], "axe finds nothing at all"
+    page.dark(on=False)
+
+
+def test_a_phone_has_room(page, report):
+    page.resize(390, 844, phone=True)
+    opened(page, report)
+    assert page.ask("document.documentElement.scrollWidth") <= 390
+    sizes = "[...document.querySelectorAll('svg text')].map(n => parseFloat(getComputedStyle(n).fontSize))"
+    assert page.ask(f"Math.min(...{sizes})") >= 12
+    page.resize(1200)
+
+
+def test_hostile_words_do_nothing(page, tmp_path):
+    lines = hostile_journal()
+    run = run_with(tmp_path, lines, crops=(0, 1, 2, 3))
+    run.page.write_bytes(run_page(lines, run, running=False))
+    opened(page, run.page)
+    move = "n => { n.value = 2; n.dispatchEvent(new Event('input')); }"
+    page.ask(f"document.querySelectorAll('#grid input').forEach({move})")
+    assert page.ask("window.hit") is None
+    assert page.ask("document.querySelectorAll('img').length") == 0
+    assert page.ask("document.body.textContent.includes('onerror=window.hit')")
+    assert page.requests == []
+    assert page.complaints == []
+
+
+def test_a_long_run_is_drawn(page, tmp_path):
+    lines = long_journal(200, 100)
+    run = run_with(tmp_path, lines)
+    run.page.write_bytes(run_page(lines, run, running=False))
+    opened(page, run.page)
+    assert page.ask("document.querySelector('#grid .told').textContent").startswith("site-0, round 200")
+    assert page.complaints == []

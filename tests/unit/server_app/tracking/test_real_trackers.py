@@ -1,0 +1,65 @@
+"""Promises: what a run tells TensorBoard, MLflow and Weights & Biases is in their own files."""
+
+import importlib
+
+import pytest
+from typer.testing import CliRunner
+
+from fedvsr.cli.main import app
+from server_app.tracking.trackers import tracker
+from tests.pages import long_journal, run_with
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(tmp_path):
+    return run_with(tmp_path, long_journal(3, 2), crops=(0, 1, 2, 3))
+
+
+def test_tensorboard_has_numbers_and_pictures(run):
+    pytest.importorskip("tensorboard")
+    done = CliRunner().invoke(app, ["track", str(run.path), "--to", "tensorboard"])
+    assert done.exit_code == 0, done.output
+    module = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
+    events = module.EventAccumulator(str(run.path / "tracking" / "tensorboard"))
+    events.Reload()
+    assert [(e.step, round(e.value, 4)) for e in events.Scalars("score/psnr-y")] == [
+        (0, 28.0), (1, 28.0), (2, 28.75), (3, 29.0)
+    ]  # fmt: skip
+    assert [event.step for event in events.Images("crops")] == [0, 1, 2, 3]
+    assert [event.step for event in events.Scalars("weight/site-1")] == [1, 2, 3]
+
+
+def test_mlflow_has_numbers_and_pictures(run, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for _ in range(2):  # the second time continues the same run
+        done = CliRunner().invoke(app, ["track", str(run.path), "--to", "mlflow"])
+        assert done.exit_code == 0, (done.output, done.exception)
+    address = f"sqlite:///{run.path / 'tracking' / 'mlflow' / 'mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=address)
+    (made,) = client.search_runs([client.get_experiment_by_name("fedvsr").experiment_id])
+    assert made.info.status == "FINISHED"
+    assert made.data.metrics["score/psnr-y"] == 29.0
+    assert made.data.params["strategy"] == "fedvsr"
+    assert len(client.list_artifacts(made.info.run_id, "crops")) == 4
+
+
+def test_weights_and_biases_offline(run, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    done = CliRunner().invoke(app, ["track", str(run.path), "--to", "wandb"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    (made,) = (run.path / "tracking" / "wandb").rglob("*.wandb")
+    content = made.read_bytes()
+    assert b"score/psnr-y" in content
+    assert list(made.parent.rglob("*.png"))
+
+
+def test_an_unknown_tracker_is_refused(run):
+    done = CliRunner().invoke(app, ["track", str(run.path), "--to", "tensorbord"])
+    assert done.exit_code == 1
+    assert "there is no tracker 'tensorbord'; did you mean 'tensorboard'" in " ".join(done.output.split())
+    with pytest.raises(KeyError):
+        tracker("tensorbord", run, {})
