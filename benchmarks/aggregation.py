@@ -88,20 +88,19 @@ class Replies:
 def combine(strategy: RoundStrategy, model: ArrayRecord, replies: Replies) -> ArrayRecord:
     """What our round loop does between the last reply and the new model."""
     sent = floating(strategy.outgoing(1, model, replies.clients)[keys.ARRAYS])
-    with TemporaryDirectory() as folder, Spool(Path(folder) / "updates") as spool:
-        updates = []
+    with TemporaryDirectory() as folder:
+        spool, updates = Spool(Path(folder)), []
         for number, reply in enumerate(replies):
-            measured = judge(reply.content[keys.ARRAYS], sent, origin=sent)
             numbers = reply.content[keys.METRICS]
             update = Update(
                 client=f"client-{number}",
                 node=number,
-                model=measured,
+                model=judge(reply.content[keys.ARRAYS], sent, origin=sent),
                 examples=float(numbers[keys.NUM_EXAMPLES]),
                 loss=float(numbers[keys.LOSS]),
             )
             updates.append(spool.keep(update))
-            del reply, measured, update
+            del reply, update
         combined = strategy.combine(1, updates)
         assert combined is not None
         return record_from_arrays(dict(combined.arrays))

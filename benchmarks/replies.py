@@ -108,12 +108,12 @@ def measure() -> dict[str, list[float]]:
             lifetime_s=60,
         )
         log = RoundLog("round", of=CLIENTS)
-        with Spool(folder / "updates") as spool:
-            updates = [spool.keep(update) for update in log.updates(asking.answers(60))]
-            screened = Screen(settings.screening, arrays, norms=state.norms).judge(updates)
-            combined = state.strategy.combine(server_round, screened.updates)
-            assert combined is not None, log.refused
-            state.accept(server_round, combined.arrays, [update.client for update in screened.updates])
+        spool = Spool(folder)
+        updates = [spool.keep(update) for update in log.updates(asking.answers(60))]
+        screened = Screen(settings.screening, arrays).judge(updates)
+        combined = state.strategy.combine(server_round, screened.updates)
+        assert combined is not None, log.refused
+        state.accept(server_round, combined.arrays, [update.client for update in screened.updates])
         seconds.append((time.perf_counter() - began - grid.seconds) / CLIENTS)
         cpu_seconds.append((time.process_time() - cpu_began - grid.cpu_seconds) / CLIENTS)
     return {"seconds": seconds, "cpu-seconds": cpu_seconds}

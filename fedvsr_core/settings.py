@@ -139,24 +139,24 @@ class Screening(_Section):
     """Which replies may not enter the model, beside those that don't fit it, and how much of the others does.
 
     Attributes:
-        clip: Norm of an update in units of the usual one of its round, beyond which it is shortened; None for
-            no bound.
+        clip: Norm of an update in units of the lower median of its round, beyond which it is shortened; None
+            for no bound, as for all that follow.
         norm_factor: The same, beyond which it is refused.
-        opposed: Cosine of the angle between an update and the others' directions together, in units of the
-            lower median of its round, below which it is refused; None for no bound.
-        examples_factor: How often the lower median of the numbers of examples a client counts at most; None
-            for no bound.
-        roll_back: Fall of the headline score below the best so far, in its units, from which on the model of
-            a round is given up for the best one; None for never.
+        opposed: Median cosine of the angles between an update and each other one, below which it is refused.
+        agreement: The same in units of the lower median of these medians, where that is above zero.
+        examples_factor: How often the lower median of the numbers of examples a client counts at most.
+        roll_back: Fall of the headline PSNR below the best so far, in dB, from which on the model of a round
+            is given up for the best one; None for never.
         max_loss: Largest loss that a client may report.
         max_examples: Most examples that a client may report.
     """
 
-    clip: float | None = Field(ge=1)
-    norm_factor: float | None = Field(ge=1)
-    opposed: float | None = Field(ge=-1, lt=1)
-    examples_factor: float | None = Field(ge=1)
-    roll_back: float | None = Field(gt=0)
+    clip: float | None = Field(default=None, ge=1)
+    norm_factor: float | None = Field(default=None, ge=1)
+    opposed: float | None = Field(default=None, ge=-1, lt=1)
+    agreement: float | None = Field(default=None, ge=0, lt=1)
+    examples_factor: float | None = Field(default=None, ge=1)
+    roll_back: float | None = Field(default=None, gt=0)
     max_loss: float = Field(gt=0)
     max_examples: int = Field(ge=1)
 

@@ -24,7 +24,7 @@ from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidde
 from server_app.private_norm import private_norm
 from server_app.reach import reach
 from server_app.records.crop_series import CropSeries
-from server_app.records.history import starts
+from server_app.records.history import pointed_against, starts
 from server_app.records.journal import Journal, Line, read_journal
 from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
@@ -69,7 +69,7 @@ class Rounds:
         names = {name for line in starts(read_journal(journal.path)) for name in line["names"]}
         self._members = Members(grid, settings.cohort, names)
         self._idle = 0
-        self._against: set[str] = set()  # clients, since the model was scored last
+        self._given_up = 0  # models in a row
         self._crops = CropSeries(run_dir.crop_series, held_out.footage, settings.rounds)
 
     def gather(self) -> list[str]:
@@ -121,17 +121,16 @@ class Rounds:
         )
         del contents
         log = RoundLog(title, of=asking.sent)
-        with Spool(self._run_dir.updates) as spool:
-            updates = [spool.keep(update) for update in log.updates(asking.answers(timeout_s))]
-            combining = time.monotonic()
-            screened = self._screen(floating(sent[keys.ARRAYS])).judge(updates)
-            del updates
-            log.screened(screened)
-            self._against |= screened.against
-            log.refused += asking.missing()
-            weights = self._combine(server_round, screened.updates)
-            aggregation_s = time.monotonic() - combining
-            del screened
+        spool = Spool(self._run_dir.path)
+        updates = [spool.keep(update) for update in log.updates(asking.answers(timeout_s))]
+        combining = time.monotonic()
+        screened = self._screen(floating(sent[keys.ARRAYS])).judge(updates)
+        del updates
+        log.screened(screened)
+        log.refused += asking.missing()
+        weights = self._combine(server_round, screened.updates)
+        aggregation_s = time.monotonic() - combining
+        del screened
         deadline.learn(log.rows)
         log_all(log.refused, f"round {server_round}")
         self._journal.append(
@@ -197,11 +196,13 @@ class Rounds:
 
     def _reader(self, server_round: int, sent: NamedArrays, clients: Iterable[str]) -> UpdateReader:
         settings, strategy = self._settings, self._state.strategy
+        furthest = math.inf if strategy.clips else reach(settings, self._state.model, sent)
         return UpdateReader(
             sent,
             limits=settings.screening,
             extra=strategy.extra,
-            furthest=math.inf if strategy.clips else reach(settings, self._state.model, sent),
+            furthest=furthest,
+            furthest_private=max((settings.screening.norm_factor or math.inf) * furthest, self._noise(sent)),
             parts=settings.loss.get("parts"),
             needs_loss=strategy.needs_loss,
             differences=settings.training.upload == "float16",
@@ -211,13 +212,17 @@ class Rounds:
         )
 
     def _screen(self, sent: NamedArrays) -> Screen:
+        strategy = self._state.strategy
         return Screen(
             self._settings.screening,
             sent,
-            norms=self._state.norms,
-            private_norm=private_norm(self._settings.privacy, sent),
-            counts_only=self._state.strategy.clips,
+            extra=strategy.extra,
+            private_norm=self._noise(sent),
+            counts_only=strategy.clips,
         )
+
+    def _noise(self, sent: NamedArrays) -> float:
+        return private_norm(self._settings.privacy, sent)
 
     def _stop_if_idle(self, server_round: int, log: RoundLog, *, learned: bool) -> None:
         needed = self._settings.cohort.min_replies
@@ -238,35 +243,44 @@ class Rounds:
 
     def _score_and_save(self, server_round: int, *, due: bool) -> None:
         by, headline = self._settings.evaluation.select, self._held_out.protocol.headline
-        with self._state.scored():
-            scores = self._evaluate(server_round) if due else None
-        if scores is not None:
-            fallen = by not in ON_CLIENTS and self._roll_back(server_round, merit(by, headline, scores, None))
-            scores = None if fallen else scores
-            self._against.clear()
+        scores = None
+        if due:
+            with self._state.scored():
+                scores = self._evaluate(server_round)
+            if by in (None, headline) and self._roll_back(server_round, scores[headline]):
+                with self._state.scored():
+                    scores = self._evaluate(server_round)
         with self._state.scored():
             on_clients = self._evaluate_on_clients(server_round)
         score = merit(by, headline, scores, on_clients)
         self._state.save(self._run_dir.checkpoints, server_round, score)
+        if self._given_up == MOST_IDLE:
+            raise FederationError(
+                f"{MOST_IDLE} models in a row, up to round {server_round}, had to be given up for the best"
+                " (screening.roll_back): mend what makes them worse, such as a step size that is too large or"
+                " the clients that the log names, and resume this run"
+            )
 
-    def _roll_back(self, server_round: int, score: float | None) -> bool:
+    def _roll_back(self, server_round: int, score: float) -> bool:
         """Go back to the best model so far, if this one is far worse; returns whether it is."""
         path, limit = self._run_dir.checkpoints / BEST, self._settings.screening.roll_back
-        best = load_round(path) if limit is not None and path.exists() else None
-        if best is None or best.score is None or limit is None or best.round >= server_round:
+        if limit is None or METRICS[self._held_out.protocol.headline].unit != "dB" or not path.exists():
             return False
-        if score is None or score >= best.score - limit:
+        best = load_round(path)
+        if best.score is None or best.round >= server_round or score >= best.score - limit:
+            self._given_up = 0
             return False
-        self._state.restore(path)
-        fell, against = best.score - score, sorted(self._against)
+        self._state.go_back(path)
+        self._given_up += 1
+        fell, against = best.score - score, pointed_against(read_journal(self._journal.path), server_round)
         _log.warning(
-            "round %d: the held-out score has fallen %.3g below the best, so the model is again that of round"
-            " %d (screening.roll_back=%g); %s",
+            "round %d: the held-out score has fallen %.3g dB below the best, so the model is again that of"
+            " round %d (screening.roll_back=%g); against the others pointed %s",
             server_round,
             fell,
             best.round,
             limit,
-            f"against the others pointed {', '.join(against) or 'no client'}",
+            ", ".join(against) or "nobody whose update counted",
         )
         self._journal.append(
             {"phase": "roll-back", "round": server_round, "to": best.round, "fell": fell, "against": against}

@@ -1,12 +1,9 @@
 """Where the updates of a round wait for one another."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from fedvsr_core.checkpoints.atomic import storing
 from server_app.aggregation.values import InFile
 from server_app.updates import Measured, Update
 
@@ -19,24 +16,13 @@ MEMORY = 1 << 27
 class Spool:
     """Keeps the arrays of a round's updates, so that memory doesn't grow with the number of clients.
 
-    A context: at its end the files are gone.
-
     Args:
-        folder: For the files; made when it is needed. What a killed process left there is removed.
+        folder: Its disk takes what has no room in memory, until it is let go.
         memory: Bytes that may stay in memory.
     """
 
     def __init__(self, folder: Path, memory: int = MEMORY) -> None:
-        self._folder, self._left, self._files = folder, memory, 0
-
-    def __enter__(self) -> Self:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder, self._left = folder, memory
 
     def keep(self, update: U) -> U:
         """The same update, its arrays in memory while there is room, else in files.
@@ -52,7 +38,4 @@ class Spool:
         if size <= self._left:
             self._left -= size
             return measured
-        with storing(self._folder):
-            self._folder.mkdir(exist_ok=True)
-        self._files += 1
-        return Measured(InFile(self._folder / str(self._files), measured.arrays), measured.norm)
+        return Measured(InFile(self._folder, measured.arrays), measured.norm)

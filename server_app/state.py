@@ -9,13 +9,11 @@ import torch
 
 from fedvsr_core.checkpoints.store import check_fit
 from fedvsr_core.errors import CheckpointError
-from fedvsr_core.flower import keys
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
 from server_app.checkpoints import TrainingCheckpoint, load_round, save_round
 from server_app.deadline import Deadline
 from server_app.moving_average import MovingAverage, without_trained
-from server_app.norms import Norms
 from server_app.records.journal import Line
 from server_app.strategies.aggregator import Aggregator
 
@@ -37,14 +35,12 @@ class RunState:
     Attributes:
         model: As given.
         strategy: As given.
-        norms: What was usual in the rounds so far, by the name of the record.
         last_accepted: The last round whose update entered the model, by client.
         deadlines: How long replies are waited for, by phase.
     """
 
     def __init__(self, settings: Settings, model: VideoModel, strategy: Aggregator) -> None:
         self._settings, self.model, self.strategy = settings, model, strategy
-        self.norms = {name: Norms() for name in (keys.ARRAYS, *strategy.extra)}
         self.last_accepted: dict[str, int] = {}
         self.deadlines = {phase: Deadline(settings) for phase in PHASES}
         self._average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
@@ -93,10 +89,7 @@ class RunState:
                 state=model.state_dict(),
                 model_settings=self._settings.model,
                 strategy_state={**self.strategy.state(), **trained},
-                history={
-                    "norms": {name: norms.known for name, norms in self.norms.items()},
-                    "counted": self.last_accepted,
-                },
+                history={"counted": self.last_accepted},
                 score=score,
             )
             save_round(folder, checkpoint, keep=self._settings.run.keep)
@@ -116,12 +109,25 @@ class RunState:
             self.strategy.load_state(without_trained(checkpoint.strategy_state))
             if self._average is not None:
                 self._average.restore(self.model, checkpoint.strategy_state)
-            for name, known in checkpoint.history["norms"].items():
-                self.norms[name] = Norms(known)
             self.last_accepted = dict(checkpoint.history["counted"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"'{path}' isn't of this run: {error!r}") from error
         return checkpoint
+
+    def go_back(self, path: Path) -> None:
+        """Take the model of an earlier checkpoint, but not what clients and strategy remember of each other.
+
+        Clients keep what they had in their last accepted round, and no earlier one; a variate on the server
+        is the mean of theirs.
+
+        Raises:
+            CheckpointError: As `restore`.
+        """
+        accepted, remembered = self.last_accepted, self.strategy.state()
+        self.restore(path)
+        self.last_accepted = accepted
+        if self.strategy.extra:
+            self.strategy.load_state(remembered)
 
     def learn_deadlines(self, lines: Sequence[Line]) -> None:
         """Take note of how long the replies of earlier rounds took, from the journal."""

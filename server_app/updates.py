@@ -103,8 +103,8 @@ class UpdateReader:
         sent: The arrays that clients start from.
         limits: What they may report.
         extra: Names of the further records that a reply must carry.
-        furthest: The largest norm of an honest update; that of one whose client says that it has added noise
-            is judged in the company of the others.
+        furthest: The largest norm of an honest update.
+        furthest_private: The same where the client says that it has added noise.
         parts: Names of the parts of the loss that a report must hold, or None for any. Flower's own
             strategies end the run if two replies report differently.
         needs_loss: Whether replies without a loss, of sites that insist on privacy, are of no use.
@@ -119,12 +119,13 @@ class UpdateReader:
         limits: Screening,
         extra: Collection[str] = (),
         furthest: float = math.inf,
+        furthest_private: float = math.inf,
         parts: Collection[str] | None = None,
         needs_loss: bool = False,
         differences: bool = False,
         lost: Collection[str] = (),
     ) -> None:
-        self._sent, self._limits, self._furthest = sent, limits, furthest
+        self._sent, self._limits, self._furthest = sent, limits, (furthest, furthest_private)
         self._names = (keys.ARRAYS, *extra)
         self._parts = None if parts is None else set(parts)
         self._needs_loss, self._differences, self._lost = needs_loss, differences, lost
@@ -154,12 +155,12 @@ class UpdateReader:
             )
             for name in self._names
         }
-        norm = measured[keys.ARRAYS].norm
-        if norm > self._furthest and not report.epsilon:
+        norm, furthest = measured[keys.ARRAYS].norm, self._furthest[bool(report.epsilon)]
+        if norm > furthest:
             raise RefusedError(
                 "norm",
                 f"its update has the norm {norm:.3g}, and the optimiser can't move it further than"
-                f" {self._furthest:.3g}",
+                f" {furthest:.3g}",
             )
         return ReportedUpdate(
             client=answer.client,
@@ -187,6 +188,8 @@ class UpdateReader:
             )
         if not report.withheld:
             self._check_loss(report)
+            if report.epsilon:
+                raise RefusedError("report", "it says that it trains with privacy, and tells its loss")
         if (report.epsilon, report.delta) != (0, 0) and not (
             _EPSILONS[0] <= report.epsilon <= _EPSILONS[1] and _LEAST_DELTA <= report.delta < 1
         ):

@@ -72,26 +72,25 @@ def trimmed_mean(
     return combined(clients, model, weigh)
 
 
-def products(clients: Sequence[Values], scales: Sequence[float], model: NamedArrays) -> tuple[Floats, float]:
-    """What each client's update, times its scale, has in common with the sum of all of these.
+def cosines(clients: Sequence[Values], model: NamedArrays) -> Floats:
+    """Of the angles between the clients' updates.
 
     Args:
         clients: As `weighted_mean`.
-        scales: One a client.
         model: What they start from.
 
     Returns:
-        The product of each scaled update with the sum of all, (clients,), and the square of that sum.
+        (clients, clients), in [-1, 1]; NaN where one of the two didn't move.
     """
-    factors = np.array(scales, np.float64)
 
-    def project(values: np.ndarray, origin: np.ndarray) -> Floats:
-        dots, total = np.empty(len(clients) + 1), np.empty(values.shape[1])
-        dots[-1] = kernels.project(values, origin, factors, total, dots[:-1])
-        return dots
+    def multiply(_: Block, values: np.ndarray, origin: np.ndarray) -> np.ndarray:
+        steps = values - origin
+        return np.asarray(steps @ steps.T, np.float64)
 
-    summed = np.sum(_each(clients, model, lambda _, *arrays: project(*arrays)), axis=0)
-    return summed[:-1], float(summed[-1])
+    products = np.sum(_each(clients, model, multiply), axis=0)
+    norms = np.sqrt(np.diag(products))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.clip(products / np.outer(norms, norms), -1, 1))
 
 
 def combined(

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from numba import njit
 
 Floats = npt.NDArray[np.float64]
-Values = npt.NDArray[Any]  # float32 or float64
+Rows = npt.NDArray[Any]  # float32 or float64
 
 
 @njit(nogil=True)
-def weigh(values: Values, weights: Floats, out: Floats) -> None:
+def weigh(values: Rows, weights: Floats, out: Floats) -> None:
     """Write the sum of the rows, each times its weight.
 
     Args:
@@ -30,7 +30,7 @@ def weigh(values: Values, weights: Floats, out: Floats) -> None:
 
 
 @njit(nogil=True)
-def weigh_middle(values: Values, weights: Floats, cut: int, out: Floats) -> None:
+def weigh_middle(values: Rows, weights: Floats, cut: int, out: Floats) -> None:
     """Write the weighted mean of each column without its smallest and largest values.
 
     Args:
@@ -53,32 +53,3 @@ def weigh_middle(values: Values, weights: Floats, cut: int, out: Floats) -> None
             total += weights[order[place]] * values[order[place], column]
             weight += weights[order[place]]
         out[column] = total / weight
-
-
-@njit(nogil=True)
-def project(values: Values, origin: Values, scales: Floats, total: Floats, dots: Floats) -> float:
-    """Add up the rows' scaled differences from a point, and multiply each difference with the sum.
-
-    Args:
-        values: (rows, columns).
-        origin: (columns,).
-        scales: (rows,).
-        total: (columns,), overwritten.
-        dots: (rows,), the products of the scaled differences with the sum.
-
-    Returns:
-        The square of the sum.
-    """
-    total[:] = 0.0
-    for row in range(values.shape[0]):
-        for column in range(total.size):
-            total[column] += scales[row] * (values[row, column] - origin[column])
-    square = 0.0
-    for column in range(total.size):
-        square += total[column] * total[column]
-    for row in range(values.shape[0]):
-        dot = 0.0
-        for column in range(total.size):
-            dot += (values[row, column] - origin[column]) * total[column]
-        dots[row] = scales[row] * dot
-    return square

@@ -1,9 +1,11 @@
 """The arrays of an update, read whole or in parts: from memory, from a file, or shortened."""
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -53,29 +55,31 @@ class InMemory(Values):
 
 
 class InFile(Values):
-    """Arrays in a file of its own, one after the other.
+    """Arrays in a file without a name, one after the other: nothing is left of it when they are let go.
 
     Args:
-        path: Written anew.
-        arrays: What it then holds.
+        folder: On whose disk.
+        arrays: What the file then holds.
 
     Raises:
         StorageError: If the disk is full, or may not be written to.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
         super().__init__({name: array.shape for name, array in arrays.items()})
-        self._path = path
         self._places: dict[str, tuple[np.dtype, int]] = {}
-        with storing(path), path.open("wb") as file:
+        with storing(folder):
+            self._file = TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as this)
             for name, array in arrays.items():
-                self._places[name] = array.dtype, file.tell()
-                file.write(np.ascontiguousarray(array).data.cast("B"))
+                self._places[name] = array.dtype, self._file.tell()
+                self._file.write(np.ascontiguousarray(array).data.cast("B"))
+            self._file.flush()
 
     def part(self, name: str, start: int, stop: int) -> np.ndarray:
-        """A copy."""
+        """A copy, read-only."""
         dtype, offset = self._places[name]
-        return np.fromfile(self._path, dtype, stop - start, offset=offset + start * dtype.itemsize)
+        size = (stop - start) * dtype.itemsize
+        return np.frombuffer(os.pread(self._file.fileno(), size, offset + start * dtype.itemsize), dtype)
 
 
 class Shortened(Values):

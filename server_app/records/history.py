@@ -103,6 +103,22 @@ def trainings(lines: Sequence[Line]) -> list[Line]:
     return [by_round[number] for number in sorted(by_round)]
 
 
+def pointed_against(lines: Sequence[Line], server_round: int) -> list[str]:
+    """The clients whose update counted and went against most others', since the model was scored before.
+
+    Args:
+        lines: The journal.
+        server_round: The round after which it was scored last.
+    """
+    before = max((line["round"] for line in _scored(lines) if line["round"] < server_round), default=0)
+    rows = [row for line in trainings(lines) if line["round"] > before for row in line["clients"]]
+    return sorted({row["client"] for row in rows if row.get("agreement", 0.0) < 0}, key=natural)
+
+
+def _scored(lines: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if line["phase"] == "evaluate"]
+
+
 def rounds_done(lines: Sequence[Line]) -> int:
     """The last round of training on record; 0 if there is none."""
     return max((line["round"] for line in lines if line["phase"] == "train"), default=0)

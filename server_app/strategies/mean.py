@@ -75,7 +75,7 @@ class Mean(RoundStrategy):
             return None
         weights = self.weights(server_round, updates)
         arrays = [update.arrays for update in updates]
-        if cut := min(math.ceil(self.trim * len(updates)), (len(updates) - 1) // 2):
+        if cut := min(math.ceil(self.trim * len(updates) - 1e-9), (len(updates) - 1) // 2):
             mean = trimmed_mean(arrays, weights, self._sent, cut=cut)
         else:
             mean = weighted_mean(arrays, weights, self._sent)

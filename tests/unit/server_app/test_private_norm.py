@@ -5,12 +5,12 @@ import pytest
 
 from fedvsr_core.flower.arrays import record_from_arrays
 from fedvsr_core.settings import Privacy
-from server_app.norms import Norms
 from server_app.private_norm import private_norm
 from server_app.screening import Screen
 from tests.unit.server_app.sites import Received
 from tests.unit.server_app.test_screening import LIMITS
 
+WITHHELD = {"loss": float("nan"), "parts": {"charbonnier": float("nan")}}
 PRIVACY = Privacy(epsilon=None, delta=1e-5, clipping_norm=0.1, least_epsilon=1.0)
 
 
@@ -47,7 +47,7 @@ def screened(make_sites):
         others = [sites.reply(k) for k in (1, 2, 3)]
         updates = Received(sites, [first, *others]).all().updates
         limit = private_norm(PRIVACY, sites.model)
-        return Screen(LIMITS, sites.model, norms={"arrays": Norms()}, private_norm=limit).judge(updates)
+        return Screen(LIMITS, sites.model, private_norm=limit).judge(updates)
 
     return read
 
@@ -67,6 +67,6 @@ def test_the_same_without_a_word_of_privacy_is_refused(screened):
 
 @pytest.mark.parametrize("epsilon", [1.0, 1e-9])
 def test_what_a_reply_claims_cannot_raise_the_bound(screened, epsilon):
-    (refusal,) = screened(10.0, epsilon=epsilon, delta=1e-5).refused
+    (refusal,) = screened(10.0, epsilon=epsilon, delta=1e-5, **WITHHELD).refused
     assert (refusal.client, refusal.code) == ("c0", "norm")
     assert "its site adds more noise than privacy.least_epsilon lets through" in refusal.reason

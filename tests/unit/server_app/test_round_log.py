@@ -1,5 +1,7 @@
 """Promises: what a round's updates report becomes rows, and who is left out is kept."""
 
+import math
+
 import pytest
 
 from server_app.asking import Refusal
@@ -41,7 +43,14 @@ def test_rows_with_weights_are_in_order(log, sites):
 
 
 def test_privacy_is_told(log, sites):
-    list(log.updates(Received(sites, [sites.reply(0, epsilon=2.0, delta=1e-5)])))
+    list(
+        log.updates(
+            Received(
+                sites,
+                [sites.reply(0, epsilon=2.0, delta=1e-5, loss=math.nan, parts={"charbonnier": math.nan})],
+            )
+        )
+    )
     assert (log.rows[0]["epsilon"], log.rows[0]["delta"]) == (2.0, 1e-5)
 
 

@@ -27,7 +27,6 @@ def make(tiny):
 def after_a_round(state, by=1.0):
     arrays = {name: tensor.numpy() + np.float32(by) for name, tensor in state.model.state_dict().items()}
     state.strategy.load_state({name: 2 * array for name, array in arrays.items()})
-    state.norms["arrays"].add([1.0, 2.5])
     state.accept(1, arrays.items(), ["north", "south"])
     return state
 
@@ -44,10 +43,6 @@ def test_a_checkpoint_holds_all_of_it(make, tmp_path, overrides):
     assert same(again.model.state_dict(), state.model.state_dict())
     for name, array in state.strategy.state().items():
         np.testing.assert_array_equal(again.strategy.state()[name], array)
-    assert {name: norms.known for name, norms in again.norms.items()} == {
-        "arrays": [1.0],
-        "control-variates": [],
-    }
     assert again.last_accepted == {"north": 1, "south": 1}
     for known in (state, again):
         known.accept(2, [(name, tensor.numpy() + 1) for name, tensor in known.model.state_dict().items()], [])
@@ -98,3 +93,17 @@ def test_deadlines_follow_from_the_journal(make):
     )
     assert state.deadlines["train"].limit_s(0) == 300
     assert state.deadlines["evaluate-clients"].limit_s(0) == 3600
+
+
+def test_going_back_keeps_what_clients_and_variates_remember(make, tmp_path):
+    state = after_a_round(make())
+    state.save(tmp_path, 1, 30.0)
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    after_a_round(state, by=3.0)
+    state.last_accepted["south"] = 2
+    variates = state.strategy.state()
+    state.go_back(tmp_path / LAST)
+    assert same(state.model.state_dict(), before)
+    assert state.last_accepted == {"north": 1, "south": 2}
+    for name, array in variates.items():
+        np.testing.assert_array_equal(state.strategy.state()[name], array)

@@ -242,8 +242,16 @@ def test_nobody_goes_further_than_the_optimiser(sites):
     assert re.fullmatch(
         r"its update has the norm [\d.]+, and the optimiser can't move it further than [\d.]+", refusal.reason
     )
-    private_one = private(sites)
-    assert refusals(receive(sites, [private_one], furthest=0.01)) == []  # noise isn't the optimiser's
+    assert refusals(receive(sites, [private(sites)], furthest=0.01)) == []  # noise isn't the optimiser's
+    assert refusals(receive(sites, [private(sites)], furthest_private=0.01)) == [("c1", "norm")]
+
+
+def test_who_adds_noise_keeps_its_loss(sites):
+    (refusal,) = receive(sites, [sites.reply(0, epsilon=1.0, delta=1e-5)]).refused
+    assert (refusal.code, refusal.reason) == (
+        "report",
+        "it says that it trains with privacy, and tells its loss",
+    )
 
 
 def test_content_type_confusion(sites):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server_app.aggregation import blockwise
-from server_app.aggregation.blockwise import products, trimmed_mean, weighted_mean
+from server_app.aggregation.blockwise import cosines, trimmed_mean, weighted_mean
 from server_app.aggregation.values import InFile, InMemory, Shortened
 
 
@@ -64,17 +64,20 @@ def test_equal_values_are_cut_as_many_times_as_any():
 
 
 @given(count=st.integers(1, 9), seed=st.integers(0, 99))
-def test_products_with_the_sum(count, seed):
+def test_cosines(count, seed):
     model, clients = make(count, seed)
-    scales = np.random.default_rng(seed).uniform(0.1, 2, count)
-    dots, square = products([InMemory(client) for client in clients], scales, model)
-    steps = [
-        scale * np.concatenate([(client[name] - model[name]).ravel() for name in model])
-        for scale, client in zip(scales, clients, strict=True)
-    ]
-    total = np.sum(steps, axis=0, dtype=np.float64)
-    np.testing.assert_allclose(dots, [step @ total for step in steps], rtol=1e-5, atol=1e-5)
-    assert square == pytest.approx(total @ total, rel=1e-5)
+    steps = [np.concatenate([(client[name] - model[name]).ravel() for name in model]) for client in clients]
+    units = np.stack([step / np.linalg.norm(step) for step in steps])
+    np.testing.assert_allclose(
+        cosines([InMemory(client) for client in clients], model), units @ units.T, atol=1e-5
+    )
+
+
+def test_who_did_not_move_has_no_angle():
+    model, (client, other) = make(2)
+    between = cosines([InMemory(client), InMemory(model), InMemory(other)], model)
+    assert np.isnan(between[1]).all()
+    assert np.isfinite(between[0, 2])
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -83,7 +86,7 @@ def test_neither_threads_nor_places_change_a_bit(threads, monkeypatch, tmp_path)
     weights = [0.1, 0.2, 0.3, 0.15, 0.25]
     expected = dict(weighted_mean([InMemory(client) for client in clients], weights, model))
     monkeypatch.setattr("server_app.aggregation.threads.MOST_THREADS", threads)
-    stored = [InFile(tmp_path / str(k), client) for k, client in enumerate(clients)]
+    stored = [InFile(tmp_path, client) for client in clients]
     for name, values in weighted_mean(stored, weights, model):
         assert values.tobytes() == expected[name].tobytes()
 
