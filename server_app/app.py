@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -137,12 +138,13 @@ def _end(run_dir: RunDir, journal: Journal, began: float, outcome: str) -> None:
 
 def _report(run_dir: RunDir, samples: Sequence[Sample] = ()) -> None:
     """Write plots and summary; a run doesn't fail because they can't be drawn."""
+    again = shlex.join(["fedvsr", "report", str(run_dir.path)])
     try:
         write_report(run_dir, samples)
     except OSError as error:
-        _log.warning("the report can't be written: %s; 'fedvsr report %s' tries again", error, run_dir.path)
+        _log.warning("the report can't be written: %s; to try again: %s", error, again)
     except Exception:
-        _log.exception("the report can't be written; 'fedvsr report %s' tries again", run_dir.path)
+        _log.exception("the report can't be written; to try again: %s", again)
 
 
 def _check_same(clients: list[str], earlier: list[str] | None) -> None:

@@ -88,8 +88,8 @@ def run(
             "a run that is left to itself can't be continued: give --detach or --resumes"
         )
     folder = app or app_folder()
-    words = _with_paths(parse_run_config(run_config), data=data, output=output, resume=resume)
     try:
+        words = _with_paths(parse_run_config(run_config), data=data, output=output, resume=resume)
         clients = _checked(folder, superlink, words, clients)
     except ConfigurationError as error:
         typer.echo(f"Error: {error}", err=True)

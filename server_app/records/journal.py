@@ -83,8 +83,7 @@ class Journal:
             TypeError: If a value is none of these.
             StorageError: If the disk is full; the line isn't there then, and the next one stands by itself.
         """
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
-        text = json.dumps(plain_json(line), allow_nan=False).encode() + b"\n"
+        text = json.dumps(plain_json(_stamped(line)), allow_nan=False).encode() + b"\n"
         with storing(self.path):
             self._file.truncate(self._end)  # what a full disk took of an earlier line
             left = memoryview(text)
@@ -151,6 +150,10 @@ def read_checked(path: Path) -> list[Line]:
                 f"line {number} of '{path}' can't be from a run of this version ({error}); remove it"
             ) from error
     return lines
+
+
+def _stamped(line: Mapping[str, Any]) -> Line:
+    return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
 
 
 def _whole_lines(path: Path) -> list[tuple[bytes, Line]]:

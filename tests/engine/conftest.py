@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from fedvsr import engine
-from fedvsr_core.errors import FederationError
 from server_app.checkpoints import LAST, load_round
 from server_app.records.journal import read_journal
 from server_app.records.run_dir import RunDir
@@ -195,24 +194,14 @@ class Federation:
         root.mkdir(parents=True)
         words = {"experiment": experiment, "strategy": strategy, "overrides": f"run.root={root} {overrides}"}
         run_config = " ".join(f"{key}={json.dumps(value)}" for key, value in words.items())
-        run_id = self._submit(app, run_config, federation)
+        run_id = self.call(
+            engine.submit,
+            app,
+            run_config=run_config,
+            federation_config=federation,
+            superlink=self.superlink,
+        )
         return Run(self, run_id, root)
-
-    def _submit(self, app, run_config, federation):
-        end = time.monotonic() + LIMIT_S
-        while True:
-            try:
-                return self.call(
-                    engine.submit,
-                    app,
-                    run_config=run_config,
-                    federation_config=federation,
-                    superlink=self.superlink,
-                )
-            except FederationError as error:
-                # Flower gives its engine 15 s to start, and a machine under load may need more.
-                if "start local SuperLink" not in str(error) or time.monotonic() > end:
-                    raise
 
     def resume(self, app, run, federation=FOUR):
         """Submit a run that continues another one."""
@@ -242,7 +231,7 @@ class Federation:
     def close(self):
         """End the engine, then whatever else of this federation is left."""
         self.let_go()
-        self.call(engine.stop_engine)
+        self.call(engine.stop_engines)
         left = [process for process in psutil.process_iter() if self.owns(process)]
         for process in left:
             process.terminate()

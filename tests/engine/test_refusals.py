@@ -41,7 +41,7 @@ def test_a_wrong_run_config_is_refused_with_all_its_problems(federation, app):
     assert "strategy=fedvrs: no such option; did you mean 'fedvsr'?" in log
     assert "there is no key 'training.stepz'; did you mean 'training.steps'?" in log
     assert "training.batch: Input should be greater than or equal to 1, got 0" in log
-    assert "rounds: Input should be a valid integer" in log
+    assert "rounds: must be a whole number, got many" in log
     assert "optimiser: _target_ must name a class below" in log
     assert "'subprocess.Popen'" in log
     assert "5 problem(s)" in log

@@ -202,9 +202,9 @@ def test_what_is_wrong_is_refused_before_anyone_is_asked(
 def test_a_resumed_run_stays_what_it_was(serve, resume, client_grid, root):
     serve(client_grid(2))
     grid = client_grid(2)
-    with pytest.raises(errors.ConfigurationError, match="a resumed run keeps its configuration"):
+    with pytest.raises(errors.ConfigurationError, match="keeps what it computes: seed is 0, not 1; leave"):
         resume(grid, "seed=1")
-    with pytest.raises(errors.ConfigurationError, match="a resumed run keeps its configuration"):
+    with pytest.raises(errors.ConfigurationError, match=r"computes: strategy is .*, not fedavg; leave"):
         resume(grid, strategy="fedavg")
     assert grid.pushed == []
 
@@ -239,7 +239,7 @@ def test_a_report_that_cannot_be_drawn_fails_no_run(serve, resume, client_grid, 
         patch.setattr("server_app.app.write_report", broken)
         serve(client_grid(2))
     (run_dir,) = root.iterdir()
-    assert "the report can't be written; 'fedvsr report" in caplog.text
+    assert "the report can't be written; to try again: fedvsr report" in caplog.text
     assert read_journal(run_dir / "journal.jsonl")[-1]["outcome"] == "completed"
     assert not (run_dir / "summary.md").exists()
     resume(client_grid(2))  # as after a run that was killed while it drew

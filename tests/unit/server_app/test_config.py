@@ -151,7 +151,7 @@ def test_nothing_else_is_answered(answers):
         ({"overrides": 3}, "override '3' isn't of the form key=value"),
         ({"overrides": "seed='1"}, "overrides can't be split into words: No closing quotation"),
         ({"overrides": "+seed=1"}, "Could not append to config. An item is already at 'seed'."),
-        ({"overrides": "strategy.server=3"}, "strategy.server: Input should be a valid dictionary, got 3"),
+        ({"overrides": "strategy.server=3"}, "strategy.server: must be a section, key by key, got 3"),
         ({"overrides": "run.root=${nowhere}"}, "run.root: Interpolation key 'nowhere' not found"),
         ({"overrides": "start.weights=${oc.env:HOME}"}, "start.weights: a value may refer to another key"),
         ({"overrides": "'start.weights=\"a${oc.env:HOME}\"'"}, "start.weights: a value may refer"),

@@ -45,11 +45,11 @@ def test_the_original_run_config_may_be_repeated(run):
 
 
 def test_more_rounds_other_evaluation_and_what_is_kept(run):
-    settings, changes = resumed(run, "rounds=8 evaluation.metrics=[vmaf] evaluation.every=2 run.keep=1")
+    settings, changes = resumed(run, "rounds=8 evaluation.metrics=[vmaf] evaluation.every=3 run.keep=1")
     assert (settings.rounds, settings.evaluation.metrics, settings.run.keep) == (8, ("vmaf",), 1)
     assert changes == {
         "rounds": [5, 8],
-        "evaluation.every": [1, 2],
+        "evaluation.every": [2, 3],
         "evaluation.metrics": [[], ["vmaf"]],
         "run.keep": [9, 1],
     }

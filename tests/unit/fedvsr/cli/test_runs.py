@@ -41,7 +41,7 @@ def test_the_table_says_what_to_do(tmp_path):
     assert code == 0, said
     for words in ("failed, resumable", "0/8", "PSNR-Y 27.250 dB, +1.250 against bicubic (round 1)", "vid4-y"):
         assert words in said
-    assert f"run.resume={run.path}" in said
+    assert f"to resume: fedvsr run --resume {run.path}\n" in said
     assert "no nodes " * 12 not in said
 
 

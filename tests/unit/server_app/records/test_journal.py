@@ -4,6 +4,8 @@ import errno
 import json
 import math
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvsr_core.errors import CheckpointError, StorageError
+from server_app.records import journal as journal_module
 from server_app.records.journal import Journal, read_checked, read_journal
 
+STAMPED = journal_module._stamped
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )
 VALUES = st.recursive(SCALARS, lambda one: st.lists(one) | st.dictionaries(st.text(), one), max_leaves=8)
 LINES = st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_time() -> Iterator[None]:
+    """Lines as they are given, so that tests can say what a file holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_module, "_stamped", dict)
+        yield
+
+
+def test_every_line_has_the_time_of_its_writing(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_module, "_stamped", STAMPED)
+        write(tmp_path / "journal.jsonl", [{"phase": "end"}, {"phase": "start", "time": "given"}])
+    first, second = read_journal(tmp_path / "journal.jsonl")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(first["time"])) < timedelta(minutes=10)
+    assert second["time"] == "given"
 
 
 def write(path: Path, lines: list[dict[str, Any]]) -> None:

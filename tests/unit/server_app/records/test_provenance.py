@@ -23,7 +23,7 @@ RUN_CONFIG = {"strategy": "fedavg", "model": "", "overrides": "seed=1 training.s
 
 
 def test_it_is_plain_json_and_complete() -> None:
-    made = provenance(run_config=RUN_CONFIG, seed=7, device="cpu", code="ab12")
+    made = provenance(run_id=7, run_config=RUN_CONFIG, seed=7, device="cpu", code="ab12")
     assert json.loads(json.dumps(made)) == made
     assert (made["seed"], made["device"], made["code"]) == (7, "cpu", "ab12")
     assert made["run-config"] == RUN_CONFIG
@@ -35,7 +35,7 @@ def test_it_is_plain_json_and_complete() -> None:
 def test_nothing_private_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["flwr-serverapp", "--token", "s3cr3t-token"])
     monkeypatch.setenv("API_KEY", "s3cr3t-key")
-    text = json.dumps(provenance(run_config=RUN_CONFIG, seed=0, device="cpu", code=""))
+    text = json.dumps(provenance(run_id=7, run_config=RUN_CONFIG, seed=0, device="cpu", code=""))
     words = set(re.findall(r"[\w-]+", text))
     assert "s3cr3t" not in text
     assert not {socket.gethostname(), getpass.getuser(), str(Path.home())} & words

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flwr.common.config import parse_config_args
 
 from server_app.records.run_dir import RunDir
 from server_app.records.summary import ROWS, summary
@@ -119,8 +118,7 @@ def test_only_files_that_exist_are_listed(journal: Lines, run: RunDir) -> None:
 def test_the_commands_can_be_pasted(journal: Lines, run: RunDir) -> None:
     upscale, resume = re.findall(r"```bash\n(.*)\n```", summary(journal, run))
     assert shlex.split(upscale)[-1] == str(run.checkpoints / "best.safetensors")
-    (overrides,) = parse_config_args(shlex.split(resume)[-1:]).values()
-    assert shlex.split(overrides) == [f"run.resume={run.path}"]
+    assert shlex.split(resume) == ["fedvsr", "run", "--resume", str(run.path)]
 
 
 def test_a_killed_run_is_not_called_completed(journal: Lines, run: RunDir) -> None:
