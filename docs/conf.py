@@ -35,7 +35,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_use_ivar = True
-suppress_warnings = ["myst.header", "misc.highlighting_failure", "toc.empty_glob"]
+suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 """Pages may begin below the first level; commands hold placeholders such as <run>."""
 html_theme = "furo"
 html_title = "FedVSR"
