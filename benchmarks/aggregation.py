@@ -4,7 +4,8 @@
     python benchmarks/aggregation.py --clients 4 10        # fewer
 
 A model of the given number of parameters in some 560 float32 arrays. Replies are made when they are asked
-for, as they come out of a grid; making them isn't timed. Each case runs in a process of its own, whose peak
+for, as they come out of a grid; making them isn't timed. Ours are checked, wait for one another as in a
+round, in memory or on disk, and are then combined. Each case runs in a process of its own, whose peak
 memory is that of the case; `floor-mb` is what the process takes before the first reply. Flower's FedAvg keeps
 all replies, and is null where memory doesn't hold them. `ratios` are ours over Flower's, of the fastest of
 several calls; where other processes run, processor time tells more than seconds.
@@ -17,24 +18,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import psutil
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.app.metadata import Metadata
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
-from flwr.serverapp.strategy import Strategy
 
 from fedvsr_core.flower import keys
+from fedvsr_core.flower.arrays import record_from_arrays
+from server_app.spool import Spool
+from server_app.strategies.base import RoundStrategy
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.fedvsr import FedVSR
+from server_app.updates import Update, floating, judge
 
 PARAMETERS = {"10.8M": 10_800_000, "35.6M": 35_600_000}
 CLIENTS = [4, 10, 40, 100]
 STRATEGIES = ["flower-fedavg", "fedavg", "fedvsr"]
 
 
-def make(name: str) -> Strategy:
+def make(name: str) -> FlowerFedAvg:
     """The strategy of that name."""
     if name == "flower-fedavg":
         return FlowerFedAvg()
@@ -79,6 +85,28 @@ class Replies:
         return Message(content=RecordDict({keys.ARRAYS: record, keys.METRICS: numbers}), metadata=metadata)
 
 
+def combine(strategy: RoundStrategy, model: ArrayRecord, replies: Replies) -> ArrayRecord:
+    """What our round loop does between the last reply and the new model."""
+    sent = floating(strategy.outgoing(1, model, replies.clients)[keys.ARRAYS])
+    with TemporaryDirectory() as folder, Spool(Path(folder) / "updates") as spool:
+        updates = []
+        for number, reply in enumerate(replies):
+            measured = judge(reply.content[keys.ARRAYS], sent, origin=sent)
+            numbers = reply.content[keys.METRICS]
+            update = Update(
+                client=f"client-{number}",
+                node=number,
+                model=measured,
+                examples=float(numbers[keys.NUM_EXAMPLES]),
+                loss=float(numbers[keys.LOSS]),
+            )
+            updates.append(spool.keep(update))
+            del reply, measured, update
+        combined = strategy.combine(1, updates)
+        assert combined is not None
+        return record_from_arrays(dict(combined.arrays))
+
+
 def run_case(name: str, parameters: int, clients: int, repeats: int) -> dict[str, object]:
     """Measure in this process."""
     arrays = model(parameters)
@@ -87,7 +115,10 @@ def run_case(name: str, parameters: int, clients: int, repeats: int) -> dict[str
     for _ in range(repeats):
         replies = Replies(arrays, clients)
         began, cpu_began = time.perf_counter(), time.process_time()
-        result, _ = strategy.aggregate_train(1, replies)
+        if name == "flower-fedavg":
+            result, _ = strategy.aggregate_train(1, replies)
+        else:
+            result = combine(strategy, record_from_arrays(arrays), replies)
         seconds.append(time.perf_counter() - began - replies.seconds)
         cpu_seconds.append(time.process_time() - cpu_began - replies.cpu_seconds)
         assert result is not None

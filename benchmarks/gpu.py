@@ -27,9 +27,10 @@ from fedvsr_core.checkpoints.atomic import write_atomically
 SECONDS = {
     "tests": 60,
     "parity": 70,
-    "loss": 30,
-    "steps": 150,
-    "upscaling": 70,
+    "loss": 40,
+    "steps": 130,
+    "presets": 70,
+    "upscaling": 60,
     "sharing": 90,
     "compiled": 120,
     "training": 240,

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import loss as losses
 import numpy as np
@@ -39,6 +40,8 @@ NETWORKS = {
     "basicvsr": "basicvsr_a",
     "basicvsrpp": "basicvsrpp_a",
     "iart": "iart_b",
+    "vrt": "vrt_b",
+    "rvrt": "rvrt_a",
 }
 QUICK = ["recurrent", "basicvsr_small", "rvrt_small"]
 SMALL = ["recurrent", "basicvsr_small", "basicvsrpp_small", "iart_small", "vrt_small", "rvrt_small"]
@@ -50,8 +53,10 @@ TINY = {
 }
 FULL = {"recurrent": 5, "basicvsr": 15, "basicvsrpp": 30, "iart": 16, "vrt": 6, "vrt_16": 16, "rvrt": 30}
 """Frames of the papers' training clips."""
-PRECISIONS: list[Precision] = ["float32", "tf32", "bfloat16"]
+PRECISIONS: list[Precision] = ["float32", "bfloat16", "tf32"]
 TOLERANCE = 1e-4
+_CONTEXT_GB = 0.6
+"""What CUDA itself takes."""
 
 Values = dict[str, object]
 Rows = Iterator[tuple[str, Callable[[], Values]]]
@@ -153,17 +158,26 @@ def _parity_of_model(places: Places, name: str) -> Values:
 
 def _parity_of_golden(places: Places, name: str, golden: str) -> Values:
     about = json.loads((GOLDEN / f"{golden}.json").read_text())
-    tensors = {key: one.float() for key, one in load_file(GOLDEN / f"{golden}.safetensors").items()}
-    flows = [tensors[f"flows_{way}"].to(places.device) for way in ("backward", "forward")]
+    stored = load_file(GOLDEN / f"{golden}.safetensors")
+    clip = stored["input"].float() / (255 if stored["input"].dtype == torch.uint8 else 1)
+    tensors = {key: one.float() for key, one in stored.items()}
     target = compose({"model": name}).model["_target_"]
     network = build({"_target_": target} | about["config"]).eval()
     weights = {key.removeprefix("weight."): one for key, one in tensors.items() if key.startswith("weight.")}
+    if golden == "rvrt_a":  # made through SpyNet; VRT's through its random start, which changes nothing here
+        weights |= load_file(GOLDEN / "spynet_f16.safetensors")
     network.load_state_dict(network.state_dict() | weights)
     network.to(places.device)
-    sys.modules[type(network).__module__].neighbour_flows = lambda spynet, frames: flows
-    with torch.no_grad(), fast_kernels("float32", places.device):
-        output = network(tensors["input"].to(places.device) / 255)
-    return _deviation(output.cpu().flatten()[::97], tensors["output/97"])
+    stands_in: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if "flows_forward" in tensors:
+        flows = [tensors[f"flows_{way}"].to(places.device) for way in ("backward", "forward")]
+        module = sys.modules[type(network).__module__]
+        stands_in = mock.patch.object(module, "neighbour_flows", return_value=flows)
+    with stands_in, torch.no_grad(), fast_kernels("float32", places.device):
+        output = network(clip.to(places.device))
+    (name,) = (name for name in tensors if name.startswith("output"))  # whole, or every so manieth value
+    every = int(name.partition("/")[2] or 1)
+    return _deviation(output.cpu().flatten()[::every], tensors[name].flatten())
 
 
 def _parity_of_loss(places: Places, levels: int) -> Values:
@@ -222,22 +236,39 @@ def _time_losses(places: Places, shape: tuple[int, ...]) -> Values:
                 places.wait()
                 seconds.append(time.perf_counter() - began)
             medians[name] = 1e3 * statistics.median(seconds[1:])
-    ours = medians["high-frequency"]
+    calls = {name: lambda way=way: way(output, target).backward() for name, way in ways.items()}
+    values = _ratios("ms", medians)
+    if places.device.type == "cuda":
+        with places.device:
+            on_device = {name: _kernels(places, call) for name, call in calls.items()}
+        values |= _ratios("ms of kernels", {name: taken for name, (taken, _) in on_device.items()})
+        values |= {f"{name} kernels": on_device[name][1] for name in ("high-frequency", "charbonnier")}
+        values |= _waits_for_any(calls["high-frequency"])
+    return values
+
+
+def _ratios(unit: str, taken: dict[str, float]) -> Values:
+    ours = taken["high-frequency"]
     return {
-        **{f"{name} ms": taken for name, taken in medians.items()},
-        "to-charbonnier": ours / medians["charbonnier"],
-        "dense-to-ours": medians["dense-matrices"] / ours,
-        **_launches(places, lambda: ways["high-frequency"](output, target).backward()),
+        **{f"{name} {unit}": milliseconds for name, milliseconds in taken.items()},
+        f"to-charbonnier, {unit}": ours / taken["charbonnier"],
+        f"dense-to-ours, {unit}": taken["dense-matrices"] / ours,
     }
 
 
-def _launches(places: Places, call: Callable[[], object]) -> Values:
-    """Kernels, and whether the CPU waits for any: torch's own check raises where it does."""
-    if places.device.type != "cuda":
-        return {}
+def _kernels(places: Places, call: Callable[[], object], times: int = 10) -> tuple[float, int]:
+    """Milliseconds of the device's kernels in a call, and their number."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        call()
+        for _ in range(times):
+            call()
         places.wait()
+    kernels = [one for one in profile.key_averages() if one.device_type == torch.autograd.DeviceType.CUDA]
+    taken = sum(one.self_device_time_total for one in kernels)
+    return taken / 1e3 / times, sum(one.count for one in kernels) // times
+
+
+def _waits_for_any(call: Callable[[], object]) -> Values:
+    """Whether the CPU waits for any kernel: torch's own check raises where it does."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         call()
@@ -246,22 +277,43 @@ def _launches(places: Places, call: Callable[[], object]) -> Values:
         waits = str(error).splitlines()[0]
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return {"kernels": sum(one.count for one in profile.key_averages()), "waits": waits}
+    return {"waits": waits}
 
 
 def steps(places: Places) -> Rows:
     """Training steps on one clip of the papers' size, by precision."""
     sizes = dict.fromkeys(QUICK, 2) if places.tiny else FULL
-    for precision in PRECISIONS[:: 2 if places.tiny else 1]:
+    for precision in PRECISIONS[: 2 if places.tiny else 3]:
         for name, frames in sizes.items():
             yield f"{name} {precision}", lambda n=name, f=frames, p=precision: _step(places, n, f, p)
+
+
+def presets(places: Places) -> Rows:
+    """Steps of the experiments that are made for GPUs of a size, and what they take of the memory."""
+    if places.device.type != "cuda":
+        yield "all", lambda: {"note": "for CUDA only"}
+        return
+    for card in (8, 16, 24, 40, 80):
+        for model in ("vrt", "rvrt"):
+            yield f"{model}_{card}gb", lambda m=model, c=card: _preset(places, m, c)
+
+
+def _preset(places: Places, model: str, card: int) -> Values:
+    settings = compose({"experiment": f"{model}_{card}gb"})
+    clips = settings.training.batch, settings.training.window
+    values = {"frames": clips[1], "batch": clips[0]} | _step(
+        places, settings.names["model"], clips[1], "float32", batch=clips[0],
+        checkpointing=settings.training.checkpointing,
+    )  # fmt: skip
+    gigabytes = torch.cuda.max_memory_reserved(places.device) / 1e9
+    return values | {"reserved GB": gigabytes, "fits": gigabytes + _CONTEXT_GB < card}
 
 
 def compiled(places: Places) -> Rows:
     """The same with ``torch.compile``; the first step of each makes its kernels."""
     names = ["recurrent"] if places.tiny else ["recurrent", "basicvsr", "vrt", "rvrt", "iart", "basicvsrpp"]
     for name in names:
-        frames = 2 if places.tiny else min(FULL[name], 8)
+        frames = 2 if places.tiny else min(FULL[name], 6)
         yield f"{name}, {frames} frames, plain", lambda n=name, f=frames: _step(places, n, f, "bfloat16")
         yield (
             f"{name}, {frames} frames, compiled",
@@ -269,45 +321,48 @@ def compiled(places: Places) -> Rows:
         )
 
 
-def _step(places: Places, name: str, frames: int, precision: Precision, *, compiled: bool = False) -> Values:
+def _step(
+    places: Places, name: str, frames: int, precision: Precision, *, batch: int = 1,
+    compiled: bool = False, checkpointing: bool = False,
+) -> Values:  # fmt: skip
+    """A training step, checkpointed where the model's yaml says so, too."""
     network, size = places.model(name).to(places.device), 8 if places.tiny else 64
+    if checkpointing or compose({"model": name}).training.checkpointing:  # else as the model itself says
+        network.checkpointing = True
     objective = build(compose({"strategy": "fedvsr"}).loss)
     if compiled:
         network.compile()
     cuda = places.device.type == "cuda"
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-5, fused=cuda)
-    low = torch.randint(256, (1, frames, 3, size, size), dtype=torch.uint8)
-    high = torch.randint(256, (1, frames, 3, 4 * size, 4 * size), dtype=torch.uint8)
-    marks, first = list[float](), time.perf_counter()
+    low = torch.randint(256, (batch, frames, 3, size, size), dtype=torch.uint8)
+    high = torch.randint(256, (batch, frames, 3, 4 * size, 4 * size), dtype=torch.uint8)
     if cuda:
         low, high = low.pin_memory(), high.pin_memory()
-        torch.cuda.reset_peak_memory_stats(places.device)
-
-    def batches(count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for _ in range(count):
-            yield low, high
 
     def run(count: int) -> float:
         places.wait()
         began = time.perf_counter()
         train(
-            network, batches(count), loss=objective, optimiser=optimiser, adjust=lambda model: None,
-            clip_norm=None, device=places.device, precision=precision,
+            network, ((low, high) for _ in range(count)), loss=objective, optimiser=optimiser,
+            adjust=lambda model: None, clip_norm=None, device=places.device, precision=precision,
         )  # fmt: skip
         places.wait()
         return (time.perf_counter() - began) / count
 
-    run(1)
-    first = time.perf_counter() - first
-    for _ in range(1 if places.tiny else 3):
-        marks.append(run(1 if places.tiny else 3))
-        if time.monotonic() > places.until:
-            break
+    first = run(1)
+    if cuda:  # what the search for kernels took doesn't count
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(places.device)
+    marks, enough = [run(1)], time.monotonic() + 2
+    while len(marks) < 5 and time.monotonic() + marks[0] < min(enough, places.until) and not places.tiny:
+        marks.append(run(1))
     seconds = min(marks)
-    values: Values = {"ms a step": 1e3 * seconds, "samples a second": 1 / seconds, "first step s": first}
+    values: Values = {"ms a step": 1e3 * seconds, "clips a second": batch / seconds, "first step s": first}
     if cuda:
         values["peak GB"] = torch.cuda.max_memory_allocated(places.device) / 1e9
-        values["waits a step"] = (_waits(lambda: run(3)) - _waits(lambda: run(1))) / 2
+        if seconds < 1:
+            values["kernel ms"], values["kernels"] = _kernels(places, lambda: run(1), 1)
+            values["waits a step"] = _waits(lambda: run(2)) - _waits(lambda: run(1))
     return values
 
 
@@ -320,13 +375,13 @@ def _waits(call: Callable[[], object]) -> int:
             call()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    return sum("synchronizing" in str(one.message) for one in seen)
+    return sum("called a synchronizing" in str(one.message) for one in seen)
 
 
 def upscaling(places: Places) -> Rows:
     """Frames a second from 320x180 to 1280x720, whole frames; in bfloat16 too on a GPU."""
     for name in ["recurrent", "rvrt_small"] if places.tiny else FULL:
-        for precision in PRECISIONS[:: 2 if places.device.type == "cuda" else 3]:
+        for precision in PRECISIONS[: 2 if places.device.type == "cuda" else 1]:
             yield f"{name} {precision}", lambda n=name, p=precision: _upscale(places, n, p)
 
 
@@ -366,7 +421,7 @@ def sharing(places: Places) -> Rows:
             began = time.monotonic()
             words = [sys.executable, "-m", "fedvsr.cli.main", "run", str(ROOT)]
             words += ["--run-config", "experiment='smoke'", "--federation-config", federation]
-            here = {"FLWR_HOME": f"{folder}/flower", "FEDVSR_RUNS": f"{folder}/runs", "PYTHONPATH": str(ROOT)}
+            here = {"FLWR_HOME": f"{folder}/flower", "FEDVSR_RUNS": f"{folder}/runs", "PYTHONPATH": _path()}
             here |= {"FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(_free_port()), "FLWR_TELEMETRY_ENABLED": "0"}
             ended = subprocess.run(
                 words, env={**os.environ, **here}, capture_output=True, text=True, check=False
@@ -388,6 +443,11 @@ def sharing(places: Places) -> Rows:
         }
 
     yield "two clients", run
+
+
+def _path() -> str:
+    """This checkout, before whatever the path has already."""
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
 
 def _free_port() -> int:
@@ -440,6 +500,7 @@ PARTS: dict[str, Callable[[Places], Rows]] = {
     "parity": parity,
     "loss": loss,
     "steps": steps,
+    "presets": presets,
     "upscaling": upscaling,
     "sharing": sharing,
     "compiled": compiled,

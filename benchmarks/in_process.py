@@ -27,6 +27,7 @@ from server_app.state import RunState
 from server_app.strategies.stock import adapted
 
 Spoil = Callable[[Message, Message], None]
+Mislead = Callable[[Message], None]
 FRAMES = 8
 """Frames of each held-out clip that are scored."""
 
@@ -58,8 +59,9 @@ class Trained:
 class _Clients:
     """A grid whose nodes 1, 2, ... are clients of a simulation in this process."""
 
-    def __init__(self, count: int, spoil: Spoil, device: str, folder: str) -> None:
-        self._count, self._spoil, self._device, self._folder = count, spoil, device, folder
+    def __init__(self, count: int, mislead: Mislead, spoil: Spoil, device: str, folder: str) -> None:
+        self._count, self._device, self._folder = count, device, folder
+        self._mislead, self._spoil = mislead, spoil
         self._messages: list[Message] = []
 
     def get_nodes(self) -> list[NodeInfo]:
@@ -83,8 +85,11 @@ class _Clients:
             keys.DEVICE: self._device,
             keys.MEMORY_DIR: self._folder,
         }
+        trains = message.metadata.message_type == MessageType.TRAIN
+        if trains:
+            self._mislead(message)
         reply = app(message, Context(1, index, config, RecordDict(), {}))
-        if message.metadata.message_type == MessageType.TRAIN:
+        if trains:
             self._spoil(message, reply)
         return reply
 
@@ -108,6 +113,7 @@ def federate(
     settings: Settings,
     *,
     clients: int,
+    mislead: Mislead = lambda message: None,
     spoil: Spoil = lambda message, reply: None,
     device: str = "cpu",
     scored: Callable[[float], bool] = lambda score: True,
@@ -117,6 +123,7 @@ def federate(
     Args:
         settings: Which model, strategy, data and so on.
         clients: How many; they are partition-0, partition-1, ..., on the nodes 1, 2, ...
+        mislead: Called with each message of training, which it may change before a client has it.
         spoil: Called with each message of training and its reply, which it may change.
         device: Where clients train and held-out clips are scored.
         scored: Called with the score after each round; says whether to go on.
@@ -132,7 +139,7 @@ def federate(
         with suppress(_EnoughError), _WatchedJournal(run_dir.journal, scored) as journal:
             rounds = Rounds(
                 settings,
-                grid=cast(Grid, _Clients(clients, spoil, device, folder)),
+                grid=cast(Grid, _Clients(clients, mislead, spoil, device, folder)),
                 state=state,
                 held_out=held_out,
                 run_dir=run_dir,

@@ -2,10 +2,11 @@
 
     python benchmarks/kills.py --kills 40 --full-disks 10
 
-Each run is a process of its own, which SIGKILL ends at a moment drawn from the seed, or whose run directory
-lies on a small disk of a size drawn from it (that needs root, to mount a tmpfs). Afterwards its journal must
-be readable, its last checkpoint at most one round behind the journal, and the run, resumed, must end with the
-same bytes as one that nothing has happened to. Prints a JSON object; ends with 1 if one of this isn't so.
+Each run is a process of its own. SIGKILL ends it up to 20 ms after one of the times at which it makes the
+disk keep something, drawn from the seed; or its run directory lies on a small disk of a size drawn from it
+(that needs root, to mount a tmpfs). Afterwards its journal must be readable, its last checkpoint at most one
+round behind the journal, and the run, resumed, must end with the same bytes as one that nothing has happened
+to. Prints a JSON object; ends with 1 if one of this isn't so.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ from typing import cast
 from unittest import mock
 
 import torch
-from flwr.app import Context, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 from in_process import _Clients
@@ -52,7 +54,7 @@ class Outcome:
     """What became of one run.
 
     Attributes:
-        harm: ``kill after 1.2 s`` or ``disk of 80 kB``.
+        harm: ``kill 3 ms after sync 12`` or ``disk of 80 kB``.
         ended: How the process ended.
         said: Its sentence, if it had one.
         done: Rounds in its last checkpoint; -1 for none.
@@ -76,8 +78,34 @@ class Outcome:
         return fine and self.readable and self.same and self.done >= self.journaled - 1
 
 
-def serve(overrides: str, said: Path) -> int:
-    """Run the ServerApp and its clients in a process of their own; returns the process id."""
+class Syncs:
+    """Counts how often a process makes the disk keep something, and ends it after one of these.
+
+    Args:
+        last: Which, from 1; None for never.
+        after_s: How long after it.
+    """
+
+    def __init__(self, last: int | None = None, after_s: float = 0.0) -> None:
+        self.count, self._last, self._after_s = 0, last, after_s
+        self._sync = os.fsync
+
+    def __call__(self, file: int) -> None:
+        """What `os.fsync` does, and one more of them."""
+        self._sync(file)
+        self.count += 1
+        if self.count == self._last:
+            threading.Timer(self._after_s, os.kill, (os.getpid(), SIGKILL)).start()
+
+
+def serve(overrides: str, said: Path, syncs: Syncs | None = None) -> int:
+    """Run the ServerApp and its clients in a process of their own; returns the process id.
+
+    Args:
+        overrides: The run's.
+        said: For what it says; at its end, if all went well, the number of its syncs.
+        syncs: What counts them.
+    """
     child = os.fork()
     if child:
         return child
@@ -86,15 +114,22 @@ def serve(overrides: str, said: Path) -> int:
         with said.open("w") as file, TemporaryDirectory() as folder:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            grid = cast(Grid, _Clients(2, lambda message, reply: None, "cpu", folder))
-            with mock.patch("server_app.app._report"):  # drawing takes longer than the rounds
+            grid = cast(Grid, _Clients(2, _nothing, _nothing, "cpu", folder))
+            counted = syncs or Syncs()
+            # Drawing takes longer than the rounds.
+            with mock.patch("server_app.app._report"), mock.patch("os.fsync", counted):
                 app(grid, Context(1, 1, {}, RecordDict(), {"overrides": overrides}))
+        said.write_text(str(counted.count))
         ended = COMPLETED
     except FedVSRError as error:
         said.write_text(str(error))
         ended = REFUSED
     finally:
         os._exit(ended)
+
+
+def _nothing(*messages: Message) -> None:
+    """What honest clients do to messages."""
 
 
 def wait_for(child: int, limit_s: float = 600.0) -> int:
@@ -165,17 +200,18 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         base = Path(folder)
         finished(base / "first", base / "first.log")  # compiles and reads what later ones find
-        began = time.monotonic()
         expected = finished(base / "whole", base / "whole.log")
-        whole_s = time.monotonic() - began
         if expected is None:
             sys.exit(f"a run that nothing happens to must complete: {(base / 'whole.log').read_text()}")
+        syncs = int((base / "whole.log").read_text())
         left = [path for path in (base / "whole").rglob("*") if path.is_file() and path.suffix != ".png"]
         whole_kb = sum(path.stat().st_size for path in left) // 1024
         for number in range(wanted.kills):
-            root, after_s = base / f"killed-{number}", rng.uniform(0, whole_s)
-            child = serve(f"{TINY} run.root={root}", base / "said")
-            outcome = Outcome(f"kill after {after_s:.2f} s", wait_for(child, after_s))
+            root = base / f"killed-{number}"
+            last, after_s = rng.randrange(1, syncs), rng.uniform(0, 0.02)
+            child = serve(f"{TINY} run.root={root}", base / "said", Syncs(last, after_s))
+            harm = f"kill {1000 * after_s:.0f} ms after sync {last} of {syncs}"
+            outcome = Outcome(harm, wait_for(child))
             look(outcome, root)
             outcome.same = finished(root, base / "said") == expected
             outcomes.append(outcome)
@@ -197,7 +233,7 @@ def main() -> int:
             {
                 "runs": len(outcomes),
                 "harmless": len(outcomes) - len(bad),
-                "seconds of a whole run": round(whole_s, 1),
+                "syncs of a whole run": syncs,
                 "kB of a whole run, without plots": whole_kb,
                 "killed before their end": sum(outcome.ended == -SIGKILL for outcome in outcomes),
                 "ended by a full disk": sum(outcome.ended == REFUSED for outcome in outcomes),

@@ -27,6 +27,8 @@ from fedvsr_core.flower.training_report import TrainingReport
 from server_app.asking import Asking
 from server_app.config import compose
 from server_app.round_log import RoundLog
+from server_app.screening import Screen
+from server_app.spool import Spool
 from server_app.state import RunState
 from server_app.strategies.fedvsr import FedVSR
 from server_app.updates import UpdateReader, floating
@@ -85,7 +87,8 @@ def measure() -> dict[str, list[float]]:
     """Time several rounds."""
     for name in ("task_id", "run_id", "node_id"):
         setattr(TaskIdentity, name, 1)
-    settings = compose({"data": "synthetic", "overrides": f"run.root={mkdtemp()}"})
+    folder = Path(mkdtemp())
+    settings = compose({"data": "synthetic", "overrides": f"run.root={folder}"})
     state = RunState(settings, Model(), FedVSR(num_rounds=100))  # type: ignore[arg-type]
     seconds, cpu_seconds = [], []
     for server_round in range(1, ROUNDS + 1):
@@ -94,7 +97,8 @@ def measure() -> dict[str, list[float]]:
         grid = Replies(trained)
         began, cpu_began = time.perf_counter(), time.process_time()
         sent = state.strategy.outgoing(server_round, start, CLIENTS)
-        reader = UpdateReader(floating(sent[keys.ARRAYS]), limits=settings.screening, norms=state.norms)
+        arrays = floating(sent[keys.ARRAYS])
+        reader = UpdateReader(arrays, limits=settings.screening)
         asking = Asking(
             grid,  # type: ignore[arg-type]
             {node: RecordDict(dict(sent)) for node in range(1, CLIENTS + 1)},
@@ -104,10 +108,12 @@ def measure() -> dict[str, list[float]]:
             lifetime_s=60,
         )
         log = RoundLog("round", of=CLIENTS)
-        combined = state.strategy.combine(server_round, log.updates(asking.answers(60)))
-        assert combined is not None, log.refused
-        state.accept(server_round, combined.arrays, [row["client"] for row in log.rows])
-        reader.close()
+        with Spool(folder / "updates") as spool:
+            updates = [spool.keep(update) for update in log.updates(asking.answers(60))]
+            screened = Screen(settings.screening, arrays, norms=state.norms).judge(updates)
+            combined = state.strategy.combine(server_round, screened.updates)
+            assert combined is not None, log.refused
+            state.accept(server_round, combined.arrays, [update.client for update in screened.updates])
         seconds.append((time.perf_counter() - began - grid.seconds) / CLIENTS)
         cpu_seconds.append((time.process_time() - cpu_began - grid.cpu_seconds) / CLIENTS)
     return {"seconds": seconds, "cpu-seconds": cpu_seconds}

@@ -16,7 +16,7 @@ _GB = 1e9
 _COPIES = 4
 """Weights, gradients and both moments of Adam."""
 PASSING_GB = {"vrt": 1.0, "vrt_16": 2.7, "rvrt": 1.0}
-"""What operations take of one clip in passing, most of it attention matrices; not measured on a GPU yet."""
+"""What operations take of one clip in passing, most of it attention matrices; estimated."""
 _USABLE = 0.85
 """Of a GPU's memory: CUDA itself and fragments take the rest."""
 

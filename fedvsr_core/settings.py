@@ -136,16 +136,27 @@ class Cohort(_Section):
 
 
 class Screening(_Section):
-    """Which replies may not enter the model, beside those that don't fit it.
+    """Which replies may not enter the model, beside those that don't fit it, and how much of the others does.
 
     Attributes:
-        norm_factor: Largest norm of an update in units of the median of the recent ones, or None for no
-            bound.
+        clip: Norm of an update in units of the usual one of its round, beyond which it is shortened; None for
+            no bound.
+        norm_factor: The same, beyond which it is refused.
+        opposed: Cosine of the angle between an update and the others' directions together, in units of the
+            lower median of its round, below which it is refused; None for no bound.
+        examples_factor: How often the lower median of the numbers of examples a client counts at most; None
+            for no bound.
+        roll_back: Fall of the headline score below the best so far, in its units, from which on the model of
+            a round is given up for the best one; None for never.
         max_loss: Largest loss that a client may report.
         max_examples: Most examples that a client may report.
     """
 
+    clip: float | None = Field(ge=1)
     norm_factor: float | None = Field(ge=1)
+    opposed: float | None = Field(ge=-1, lt=1)
+    examples_factor: float | None = Field(ge=1)
+    roll_back: float | None = Field(gt=0)
     max_loss: float = Field(gt=0)
     max_examples: int = Field(ge=1)
 

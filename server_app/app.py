@@ -23,6 +23,7 @@ from fedvsr_core.flower.arrays import to_record
 from fedvsr_core.flower.code import code_digest, digest_of
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
+from server_app.checkpoints import LAST
 from server_app.config import save
 from server_app.preflight import check_parts
 from server_app.records.history import outcome, starts
@@ -113,7 +114,8 @@ def _run(grid: Grid, context: Context) -> None:
 
 def _restore(state: RunState, run_dir: RunDir, journal: Journal) -> int | None:
     """Take a run back to its last checkpoint; returns the rounds done, None if it has none."""
-    done = state.restore(run_dir.checkpoints)
+    last = state.restore(run_dir.checkpoints / LAST)
+    done = None if last is None else last.round
     journal.cut_after(-1 if done is None else done)
     state.learn_deadlines(read_journal(run_dir.journal))
     if done is not None:

@@ -1,49 +1,44 @@
-"""How large updates usually are, over the recent rounds."""
+"""How far a client's update usually goes."""
 
 import math
 import statistics
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_FEWEST, _ENOUGH = 3, 4
+"""Fewer norms tell nothing: of two, nobody knows which is honest. So many are enough without earlier ones."""
 
 
 class Norms:
-    """The norms of recent updates, and the bound that follows for the next.
+    """The norms of a round's updates, and in small rounds those of the rounds before: what is usual.
 
-    The bound is a multiple of their median. Whatever a minority of clients returns, it can't move the median
-    by much. The norms of one round count from the next round on, so that what is refused doesn't depend on
-    the order of replies, and no reply has to wait for the others. Those of refused updates count as well: if
-    training itself takes larger steps from some round on, the median follows.
+    What is usual is the lower median: whatever fewer than half of the clients return, it lies among the norms
+    of the others. Where clients are few, the medians of the latest rounds count as clients of this one.
 
     Args:
-        factor: The bound in units of the median. Honest updates differ by how much and how hard the data is;
-            with equal numbers of steps they stay within a factor of three or so.
-        fewest: No median before so many norms are known.
-        memory: Norms that are kept.
-        known: Norms of the rounds before, oldest first; for a run that is resumed.
+        known: Medians of the rounds before, oldest first; for a run that is resumed.
     """
 
-    def __init__(
-        self, *, factor: float = 20.0, fewest: int = 8, memory: int = 64, known: Iterable[float] = ()
-    ) -> None:
-        self._factor = factor
-        self._fewest = fewest
-        self._norms = deque(known, maxlen=memory)
+    def __init__(self, known: Iterable[float] = ()) -> None:
+        self._medians = deque(known, maxlen=_ENOUGH - 1)
 
-    def bound(self, usual: float = math.inf) -> float:
-        """Largest norm that an update may have; infinite if most are zero.
+    def usual(self, norms: Sequence[float]) -> float:
+        """The usual norm of a round; infinite if too few are known, or most are zero.
 
         Args:
-            usual: What stands for the median while too few norms are known.
+            norms: Of all updates of this round, in any order.
         """
-        if len(self._norms) >= self._fewest:
-            usual = statistics.median(self._norms)
-        return self._factor * usual if usual else math.inf
+        missing = max(0, _ENOUGH - len(norms))
+        earlier = list(self._medians)[len(self._medians) - min(missing, len(self._medians)) :]
+        together = [*norms, *earlier]
+        return (statistics.median_low(together) or math.inf) if len(together) >= _FEWEST else math.inf
+
+    def add(self, norms: Sequence[float]) -> None:
+        """Learn the norms of a round, when it is over."""
+        if norms:
+            self._medians.append(statistics.median_low(norms))
 
     @property
     def known(self) -> list[float]:
-        """The norms that are kept, oldest first."""
-        return list(self._norms)
-
-    def add(self, norms: Iterable[float]) -> None:
-        """Learn the norms of a round."""
-        self._norms.extend(norms)
+        """What is kept, oldest first."""
+        return list(self._medians)

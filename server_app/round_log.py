@@ -1,27 +1,26 @@
 """What is seen of a round of training while its updates come in."""
 
 import logging
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from server_app.asking import Refusal
+from server_app.screening import Screened
 from server_app.updates import ReportedUpdate
 
 _log = logging.getLogger(__name__)
 
 
 class RoundLog:
-    """Follows the updates of one round, without holding on to them, and notes who is left out.
+    """Follows the updates of one round, and notes who is left out.
 
     Args:
         title: The round in words, for the log.
         of: Updates that are expected.
 
     Attributes:
-        rows: A journal row for each client whose update was let in, in the order of arrival.
+        rows: A journal row for each client whose update was let in.
         refused: Who was left out.
-        waited_s: Time until each update was there, reading included; not the time in which it was used.
     """
 
     def __init__(self, title: str, *, of: int) -> None:
@@ -29,21 +28,24 @@ class RoundLog:
         self._of = of
         self.rows: list[dict[str, Any]] = []
         self.refused: list[Refusal] = []
-        self.waited_s = 0.0
 
     def updates(self, answers: Iterable[ReportedUpdate | Refusal]) -> Iterator[ReportedUpdate]:
         """Pass on updates as they come."""
-        waiting = time.monotonic()
         for answer in answers:
             if isinstance(answer, Refusal):
                 self.refused.append(answer)
-                continue
-            self._note(answer)
-            self.waited_s += time.monotonic() - waiting
-            yield answer
-            del answer
-            waiting = time.monotonic()
-        self.waited_s += time.monotonic() - waiting
+            else:
+                self._note(answer)
+                yield answer
+                del answer
+
+    def screened(self, screened: Screened) -> None:
+        """Note what became of the updates in each other's company."""
+        left_out = {refusal.client for refusal in screened.refused}
+        self.refused += screened.refused
+        self.rows = [
+            {**row, **screened.facts[row["client"]]} for row in self.rows if row["client"] not in left_out
+        ]
 
     def weighted_rows(self, weights: Mapping[str, float]) -> list[dict[str, Any]]:
         """The rows by name, with what each client's update counted.

@@ -1,6 +1,7 @@
 """The path of a round: draw, send, read, combine, score, checkpoint, journal."""
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 
@@ -11,22 +12,26 @@ from fedvsr_core import devices
 from fedvsr_core.errors import FederationError
 from fedvsr_core.evaluation.held_out import HeldOut
 from fedvsr_core.flower import keys
-from fedvsr_core.flower.arrays import size_bytes, to_record
+from fedvsr_core.flower.arrays import NamedArrays, size_bytes, to_record
 from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.settings import Settings
 from fedvsr_core.training.late_start import is_frozen
 from server_app.asking import Asking, log_all
+from server_app.checkpoints import BEST, load_round
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
 from server_app.private_norm import private_norm
+from server_app.reach import reach
 from server_app.records.history import starts
 from server_app.records.journal import Journal, read_journal
 from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
 from server_app.round_log import RoundLog
+from server_app.screening import Screen
+from server_app.spool import Spool
 from server_app.state import RunState
-from server_app.updates import UpdateReader, floating
+from server_app.updates import ReportedUpdate, UpdateReader, floating
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +67,7 @@ class Rounds:
         names = {name for line in starts(read_journal(journal.path)) for name in line["names"]}
         self._members = Members(grid, settings.cohort, names)
         self._idle = 0
+        self._against: set[str] = set()  # clients, since the model was scored last
 
     def gather(self) -> list[str]:
         """Wait for the federation to be complete; returns the names of its clients.
@@ -101,7 +107,7 @@ class Rounds:
         cohort = self._cohort(server_round)
         clients = {member.node: member.client for member in cohort}
         sent = state.strategy.outgoing(server_round, self._travelling(server_round), len(cohort))
-        reader = self._reader(server_round, sent[keys.ARRAYS], clients.values())
+        reader = self._reader(server_round, floating(sent[keys.ARRAYS]), clients.values())
         deadline = state.deadlines["train"]
         timeout_s = deadline.limit_s(sum(map(size_bytes, sent.values())))
         contents = self._contents(server_round, sent, clients)
@@ -110,18 +116,17 @@ class Rounds:
         )
         del contents
         log = RoundLog(title, of=asking.sent)
-
-        before, combining = state.strategy.state(), time.monotonic()
-        combined = state.strategy.combine(server_round, log.updates(asking.answers(timeout_s)))
-        log.refused += asking.missing()
-        enough = len(log.rows) >= self._settings.cohort.min_replies
-        weights = combined.weights if combined and enough else None
-        if combined and enough:
-            state.accept(server_round, combined.arrays, [row["client"] for row in log.rows])
-        else:
-            state.strategy.load_state(before)
-        aggregation_s = time.monotonic() - combining - log.waited_s
-        reader.close()
+        with Spool(self._run_dir.updates) as spool:
+            updates = [spool.keep(update) for update in log.updates(asking.answers(timeout_s))]
+            combining = time.monotonic()
+            screened = self._screen(floating(sent[keys.ARRAYS])).judge(updates)
+            del updates
+            log.screened(screened)
+            self._against |= screened.against
+            log.refused += asking.missing()
+            weights = self._combine(server_round, screened.updates)
+            aggregation_s = time.monotonic() - combining
+            del screened
         deadline.learn(log.rows)
         log_all(log.refused, f"round {server_round}")
         self._journal.append(
@@ -142,6 +147,16 @@ class Rounds:
         if asking.dead_worker and all(member.of for member in cohort):  # a simulation
             raise _dead_worker(title, asking.dead_worker)
         self._stop_if_idle(server_round, log, learned=weights is not None)
+
+    def _combine(self, server_round: int, updates: list[ReportedUpdate]) -> Mapping[str, float] | None:
+        """Make the updates the new model; returns what each counted, None if the model stays as it was."""
+        state, before = self._state, self._state.strategy.state()
+        combined = state.strategy.combine(server_round, updates)
+        if combined is None or len(updates) < self._settings.cohort.min_replies:
+            state.strategy.load_state(before)
+            return None
+        state.accept(server_round, combined.arrays, [update.client for update in updates])
+        return combined.weights
 
     def _cohort(self, server_round: int) -> list[Member]:
         members = self._members.online()
@@ -175,20 +190,28 @@ class Rounds:
             for node, client in clients.items()
         }
 
-    def _reader(self, server_round: int, sent: ArrayRecord, clients: Iterable[str]) -> UpdateReader:
-        settings = self._settings
-        arrays = floating(sent)
+    def _reader(self, server_round: int, sent: NamedArrays, clients: Iterable[str]) -> UpdateReader:
+        settings, strategy = self._settings, self._state.strategy
         return UpdateReader(
-            arrays,
+            sent,
             limits=settings.screening,
-            norms=self._state.norms,
+            extra=strategy.extra,
+            furthest=math.inf if strategy.clips else reach(settings, self._state.model, sent),
             parts=settings.loss.get("parts"),
-            needs_loss=self._state.strategy.needs_loss,
+            needs_loss=strategy.needs_loss,
             differences=settings.training.upload == "float16",
             lost=lost_uploads(
                 clients, settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
             ),
-            private_norm=private_norm(settings.privacy, arrays),
+        )
+
+    def _screen(self, sent: NamedArrays) -> Screen:
+        return Screen(
+            self._settings.screening,
+            sent,
+            norms=self._state.norms,
+            private_norm=private_norm(self._settings.privacy, sent),
+            counts_only=self._state.strategy.clips,
         )
 
     def _stop_if_idle(self, server_round: int, log: RoundLog, *, learned: bool) -> None:
@@ -209,10 +232,40 @@ class Rounds:
             )
 
     def _score_and_save(self, server_round: int, *, due: bool) -> None:
+        score = None
+        if due:
+            with self._state.scored():
+                score = self._evaluate(server_round)
+            if self._roll_back(server_round, score):
+                score = None
+            self._against.clear()
         with self._state.scored():
-            score = self._evaluate(server_round) if due else None
             self._evaluate_on_clients(server_round)
         self._state.save(self._run_dir.checkpoints, server_round, score)
+
+    def _roll_back(self, server_round: int, score: float) -> bool:
+        """Go back to the best model so far, if this one is far worse; returns whether it is."""
+        path, limit = self._run_dir.checkpoints / BEST, self._settings.screening.roll_back
+        best = load_round(path) if limit is not None and path.exists() else None
+        if best is None or best.score is None or limit is None or best.round >= server_round:
+            return False
+        if score >= best.score - limit:
+            return False
+        self._state.restore(path)
+        fell, against = best.score - score, sorted(self._against)
+        _log.warning(
+            "round %d: the held-out score has fallen %.3g below the best, so the model is again that of round"
+            " %d (screening.roll_back=%g); %s",
+            server_round,
+            fell,
+            best.round,
+            limit,
+            f"against the others pointed {', '.join(against) or 'no client'}",
+        )
+        self._journal.append(
+            {"phase": "roll-back", "round": server_round, "to": best.round, "fell": fell, "against": against}
+        )
+        return True
 
     def _evaluate(self, server_round: int) -> float:
         began = time.monotonic()

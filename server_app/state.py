@@ -1,6 +1,5 @@
 """What a run is from round to round: it saves itself to a checkpoint and restores itself."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from fedvsr_core.errors import CheckpointError
 from fedvsr_core.flower import keys
 from fedvsr_core.models.contract import VideoModel
 from fedvsr_core.settings import Settings
-from server_app.checkpoints import LAST, TrainingCheckpoint, load_round, save_round
+from server_app.checkpoints import TrainingCheckpoint, load_round, save_round
 from server_app.deadline import Deadline
 from server_app.moving_average import MovingAverage, without_trained
 from server_app.norms import Norms
@@ -38,15 +37,14 @@ class RunState:
     Attributes:
         model: As given.
         strategy: As given.
-        norms: How large the updates of the rounds so far were, by the name of their record.
+        norms: What was usual in the rounds so far, by the name of the record.
         last_accepted: The last round whose update entered the model, by client.
         deadlines: How long replies are waited for, by phase.
     """
 
     def __init__(self, settings: Settings, model: VideoModel, strategy: Aggregator) -> None:
         self._settings, self.model, self.strategy = settings, model, strategy
-        factor = math.inf if strategy.clips else settings.screening.norm_factor or math.inf
-        self.norms = {name: Norms(factor=factor) for name in (keys.ARRAYS, *strategy.extra)}
+        self.norms = {name: Norms() for name in (keys.ARRAYS, *strategy.extra)}
         self.last_accepted: dict[str, int] = {}
         self.deadlines = {phase: Deadline(settings) for phase in PHASES}
         self._average = MovingAverage(settings.evaluation.ema) if settings.evaluation.ema else None
@@ -103,15 +101,15 @@ class RunState:
             )
             save_round(folder, checkpoint, keep=self._settings.run.keep)
 
-    def restore(self, folder: Path) -> int | None:
-        """Go back to the last checkpoint of a folder; returns the rounds done, None if there is none.
+    def restore(self, path: Path) -> TrainingCheckpoint | None:
+        """Go back to a checkpoint; returns it, or None if there is none.
 
         Raises:
             CheckpointError: If it is damaged, or another run's.
         """
-        if not (folder / LAST).exists():
+        if not path.exists():
             return None
-        checkpoint = load_round(folder / LAST)
+        checkpoint = load_round(path)
         try:
             check_fit(checkpoint.state, self.model.state_dict())
             self.model.load_state_dict(dict(checkpoint.state))
@@ -119,11 +117,11 @@ class RunState:
             if self._average is not None:
                 self._average.restore(self.model, checkpoint.strategy_state)
             for name, known in checkpoint.history["norms"].items():
-                self.norms[name].add(known)
+                self.norms[name] = Norms(known)
             self.last_accepted = dict(checkpoint.history["counted"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"'{folder / LAST}' isn't of this run: {error!r}") from error
-        return checkpoint.round
+            raise CheckpointError(f"'{path}' isn't of this run: {error!r}") from error
+        return checkpoint
 
     def learn_deadlines(self, lines: Sequence[Line]) -> None:
         """Take note of how long the replies of earlier rounds took, from the journal."""

@@ -17,8 +17,8 @@ from fedvsr_core.flower.views import view
 from fedvsr_core.settings import Screening
 from server_app.aggregation.bounds import LIMIT, measure
 from server_app.aggregation.threads import shared
+from server_app.aggregation.values import InMemory, Values
 from server_app.asking import Answer, RefusedError
-from server_app.norms import Norms
 
 _NUMBERS = {keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.LOSS, keys.SECONDS, keys.PEAK_MEMORY_MB}
 _LONGEST_WORD = 200
@@ -35,15 +35,13 @@ class Measured:
 
     Attributes:
         arrays: The floating-point arrays by name, in the order of the form; read-only.
-        magnitudes: The largest magnitude in each, below `LIMIT`.
         norm: How far they lie from where it is measured.
-        packed: Those that came as they are, as Flower has them.
+        packed: Those that are as they came, as Flower has them.
     """
 
-    arrays: NamedArrays
-    magnitudes: Mapping[str, float]
+    arrays: Values
     norm: float
-    packed: Mapping[str, Array]
+    packed: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +65,7 @@ class Update:
     extra: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
-    def arrays(self) -> NamedArrays:
+    def arrays(self) -> Values:
         """The trained arrays."""
         return self.model.arrays
 
@@ -104,16 +102,14 @@ class UpdateReader:
     Args:
         sent: The arrays that clients start from.
         limits: What they may report.
-        norms: How large updates were in earlier rounds, by the name of the record: of the model, and of each
-            further record that a reply must carry. They learn the norms of this round when it is closed;
-            while they know too few, the norm of the model stands for the usual one.
+        extra: Names of the further records that a reply must carry.
+        furthest: The largest norm of an honest update; that of one whose client says that it has added noise
+            is judged in the company of the others.
         parts: Names of the parts of the loss that a report must hold, or None for any. Flower's own
             strategies end the run if two replies report differently.
         needs_loss: Whether replies without a loss, of sites that insist on privacy, are of no use.
         differences: Whether arrays may come as float16 differences from what was sent.
         lost: Clients whose upload is lost on purpose, to study how a strategy bears it.
-        private_norm: Largest norm of an update whose client says that it has added noise, where that is
-            beyond the bound for all.
     """
 
     def __init__(
@@ -121,21 +117,17 @@ class UpdateReader:
         sent: NamedArrays,
         *,
         limits: Screening,
-        norms: Mapping[str, Norms],
+        extra: Collection[str] = (),
+        furthest: float = math.inf,
         parts: Collection[str] | None = None,
         needs_loss: bool = False,
         differences: bool = False,
         lost: Collection[str] = (),
-        private_norm: float = 0.0,
     ) -> None:
-        self._sent, self._limits, self._histories = sent, limits, norms
+        self._sent, self._limits, self._furthest = sent, limits, furthest
+        self._names = (keys.ARRAYS, *extra)
         self._parts = None if parts is None else set(parts)
         self._needs_loss, self._differences, self._lost = needs_loss, differences, lost
-        self._private_norm = private_norm
-        self._norms: dict[str, dict[str, float]] = {name: {} for name in norms}
-        self._size = math.sqrt(
-            math.fsum(float(np.square(array, dtype=np.float64).sum()) for array in sent.values())
-        )
 
     def read(self, answer: Answer) -> ReportedUpdate:
         """Read an answer.
@@ -149,9 +141,9 @@ class UpdateReader:
             raise RefusedError("lost", "its upload was lost on purpose (cohort.upload_failure)")
         report = self._report(answer)
         records = records_of(answer.content, ArrayRecord)
-        if set(records) != self._histories.keys():
+        if set(records) != set(self._names):
             raise RefusedError(
-                "names", f"it must carry the ArrayRecords {some(self._histories)}, got {some(records)}"
+                "names", f"it must carry the ArrayRecords {some(self._names)}, got {some(records)}"
             )
         measured = {
             name: judge(
@@ -160,22 +152,15 @@ class UpdateReader:
                 origin=self._sent if name == keys.ARRAYS else None,
                 differences=self._differences and name == keys.ARRAYS,
             )
-            for name in self._histories
+            for name in self._names
         }
-        for name, arrays in measured.items():
-            self._norms[name][answer.client] = arrays.norm
-        for name, arrays in measured.items():
-            bound = self._histories[name].bound(self._size)
-            if report.epsilon and name == keys.ARRAYS:
-                bound = max(bound, self._private_norm)
-            if arrays.norm > bound:
-                what = "update" if name == keys.ARRAYS else f"'{name[:50]}'"
-                noise = "; its site adds more noise than privacy.least_epsilon lets through"
-                raise RefusedError(
-                    "norm",
-                    f"its {what} has the norm {arrays.norm:.3g}, the bound is {bound:.3g}"
-                    f"{noise if report.epsilon else ''}",
-                )
+        norm = measured[keys.ARRAYS].norm
+        if norm > self._furthest and not report.epsilon:
+            raise RefusedError(
+                "norm",
+                f"its update has the norm {norm:.3g}, and the optimiser can't move it further than"
+                f" {self._furthest:.3g}",
+            )
         return ReportedUpdate(
             client=answer.client,
             node=answer.node,
@@ -186,11 +171,6 @@ class UpdateReader:
             report=report,
             seconds=answer.seconds,
         )
-
-    def close(self) -> None:
-        """Let the histories know the norms of this round."""
-        for name, norms in self._norms.items():
-            self._histories[name].add(norms[client] for client in sorted(norms))
 
     def _report(self, answer: Answer) -> TrainingReport:
         try:
@@ -275,7 +255,8 @@ def judge(
     magnitudes = {name: magnitude for name, magnitude, _ in measured}
     if bad := [name for name in form if not magnitudes[name] < LIMIT]:
         raise RefusedError("non-finite", f"'{bad[0]}' must hold finite values below {LIMIT:.0f}, and doesn't")
-    return Measured(arrays, magnitudes, math.sqrt(math.fsum(square for *_, square in measured)), packed)
+    norm = math.sqrt(math.fsum(square for *_, square in measured))
+    return Measured(InMemory(arrays), norm, packed)
 
 
 def floating(record: ArrayRecord) -> NamedArrays:

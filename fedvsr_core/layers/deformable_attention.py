@@ -24,7 +24,7 @@ def deformable_attention(
     *,
     heads: int,
     kernel: tuple[int, int],
-    chunk: int = 3,
+    chunk: int | None = None,
 ) -> Tensor:
     """Attend to ``kernel`` samples in each of the frames of a clip.
 
@@ -41,7 +41,8 @@ def deformable_attention(
         heads: Attention heads; divides C.
         kernel: Rows and columns of taps; both odd and the same in the published networks. The kernel starts
             ``kernel[0] // 2`` pixels above and left of the position.
-        chunk: Taps that are sampled at once: more are faster on a GPU, and take more memory.
+        chunk: Taps that are sampled at once: more are faster on a GPU, and take more memory. None: all on
+            CUDA, else 3.
 
     Returns:
         (B, T, C, H, W), in float32 at least.
@@ -67,6 +68,8 @@ def deformable_attention(
     precise = torch.promote_types(query.dtype, torch.float32)
     grid = _grid(offsets.to(precise), groups, kernel, frames)
     scaled = query.to(precise).flatten(0, 1) * (channels // heads) ** -0.5
+    if chunk is None:
+        chunk = taps if query.device.type == "cuda" else 3
     attended: Tensor = _Attention.apply(
         scaled.unflatten(1, (heads, -1)).flatten(3), key_value.to(precise), grid, chunk
     )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from fedvsr_core.layers.mlp import Mlp
+from fedvsr_core.layers.padded_attention import padded_attention
 from fedvsr_core.layers.positions import relative_position_index
 from fedvsr_core.layers.windows import Size3, merge, partition, shift_mask
 
@@ -55,7 +56,7 @@ class WindowAttention(nn.Module):
             query, key, value = (
                 part.reshape(-1, len(added), *part.shape[2:]) for part in (query, key, value)
             )
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=added.to(query.dtype))
+        attended = padded_attention(query, key, value, added.to(query.dtype), query.shape[-1] ** -0.5)
         attended = attended.reshape(number, self.heads, tokens, -1).transpose(1, 2).reshape(x.shape)
         out: Tensor = self.proj(attended)
         return out

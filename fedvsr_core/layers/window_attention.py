@@ -4,10 +4,10 @@ Source: Liang et al., "VRT: A Video Restoration Transformer", 2022, temporal mut
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.layers.padded_attention import padded_attention
 from fedvsr_core.layers.positions import relative_position_index, sine_positions
 from fedvsr_core.layers.windows import Size3
 
@@ -128,7 +128,7 @@ class WindowAttention(nn.Module):
             )
         if added is not None:
             added = added.to(query.dtype)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=self.scale)
+        attended = padded_attention(query, key, value, added, self.scale)
         return attended.reshape(groups, self.heads, tokens, -1).transpose(1, 2).flatten(2)
 
     def _bias(self, tokens: int) -> Tensor:

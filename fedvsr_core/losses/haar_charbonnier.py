@@ -33,10 +33,12 @@ class HaarCharbonnier(Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, target: Tensor, levels: int, eps: float) -> Tensor:  # noqa: ANN401
         """The loss, a scalar in float32 at least."""
-        total, count, gradient = _detail(output, target, levels, eps, over_time=output.shape[1] > 1)
+        over_time = output.shape[1] > 1
+        share = 1 / _count(output.shape, levels, over_time)
+        loss, gradient = _detail(output, target, levels, eps, share, over_time=over_time)
         ctx.save_for_backward(gradient)
-        ctx.count, ctx.dtypes = count, (output.dtype, target.dtype)
-        return total / count
+        ctx.dtypes = output.dtype, target.dtype
+        return loss
 
     @staticmethod
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
@@ -47,7 +49,7 @@ class HaarCharbonnier(Function):
                 are the plain transform's.
         """
         refuse_second_derivatives("the high-frequency loss")
-        scaled = ctx.saved_tensors[0] * (above / ctx.count)
+        scaled = ctx.saved_tensors[0] * above
         return (
             scaled.to(ctx.dtypes[0]) if ctx.needs_input_grad[0] else None,
             -scaled.to(ctx.dtypes[1]) if ctx.needs_input_grad[1] else None,
@@ -56,53 +58,58 @@ class HaarCharbonnier(Function):
         )
 
 
+def _count(shape: torch.Size, levels: int, over_time: bool) -> int:
+    """Detail coefficients of all levels."""
+    batch, frames, channels, height, width = shape
+    low = torch.Size((batch, _half(frames) if over_time else frames, channels, _half(height), _half(width)))
+    own = low.numel() * (7 if over_time else 3)
+    return own + _count(low, levels - 1, over_time) if levels > 1 else own
+
+
 def _detail(
-    output: Tensor, target: Tensor | None, levels: int, eps: float, *, over_time: bool
-) -> tuple[Tensor, int, Tensor]:
-    """Sum over the detail coefficients, their number, and the gradient of the sum; no target counts as zeros.
+    output: Tensor, target: Tensor | None, levels: int, eps: float, share: float, *, over_time: bool
+) -> tuple[Tensor, Tensor]:
+    """Sum over the detail coefficients, and its gradient, both times ``share``; no target counts as zeros.
 
     Coefficients stay unnormalised, ``norm`` times what they are in an orthonormal transform: that saves a
-    step.
+    step. Everything constant is part of the one pass: on a GPU a step on a single number takes as long as it.
     """
     norm = math.sqrt(8 if over_time else 4)
+    detail = _detail_in_parts
     if output.device.type == "cuda":
-        from fedvsr_core.losses.haar_kernel import fused_detail  # Triton comes with torch for CUDA only
-
-        summed, low, gradient = fused_detail(
-            output, target, smoothing=norm**2 * eps, scale=1 / norm, over_time=over_time
-        )
-    else:
-        summed, low, gradient = _detail_in_parts(output, target, norm, eps, over_time)
-    total, count = summed / norm, low.numel() * (7 if over_time else 3)
+        from fedvsr_core.losses.haar_kernel import fused_detail as detail  # Triton is there for CUDA only
+    total, low, gradient = detail(
+        output, target, smoothing=norm**2 * eps, scale=share / norm, over_time=over_time
+    )
     if levels > 1:
-        more, further, back = _detail(low.div_(norm), None, levels - 1, eps, over_time=over_time)
+        more, back = _detail(low.div_(norm), None, levels - 1, eps, share, over_time=over_time)
         for place in _places(output):
             gradient[place] += _spread(back[_halved(place, over_time)], gradient[place].shape, over_time)
-        total, count = total + more, count + further
-    return total, count, gradient
+        total = total + more
+    return total, gradient
 
 
 def _detail_in_parts(
-    output: Tensor, target: Tensor | None, norm: float, eps: float, over_time: bool
+    output: Tensor, target: Tensor | None, *, smoothing: float, scale: float, over_time: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The sum, not normalised, the low band, neither, and the gradient, one part after the other."""
+    """As `haar_kernel.fused_detail`, one part after the other."""
     batch, frames, channels, height, width = output.shape
     halved = (batch, _half(frames) if over_time else frames, channels, _half(height), _half(width))
     low = output.new_empty(halved, dtype=torch.promote_types(output.dtype, torch.float32))
     gradient = low.new_empty(output.shape)
-    smoothing = low.new_tensor(norm**2 * eps)
+    added = low.new_tensor(smoothing)
     sums = []
     for place in _places(output):
         bands = _transform(_difference(output, target, place), over_time)
         lowest = bands.flatten(0, -5)[0].unflatten(-1, (-1, 2))[..., 0]
         low[_halved(place, over_time)] = lowest
         lowest.zero_()  # adds no gradient, and a constant to the sum
-        roots = torch.addcmul(smoothing, bands, bands).sqrt_()
-        sums.append(roots.sum() - lowest.numel() * norm * math.sqrt(eps))
+        roots = torch.addcmul(added, bands, bands).sqrt_()
+        sums.append(roots.sum() - lowest.numel() * math.sqrt(smoothing))
         bands.div_(roots)
         del roots
-        gradient[place] = _transpose(bands, gradient[place].shape, over_time)
-    return torch.stack(sums).sum(), low, gradient
+        gradient[place] = _transpose(bands, gradient[place].shape, scale, over_time)
+    return torch.stack(sums).sum() * scale, low, gradient
 
 
 def _difference(output: Tensor, target: Tensor | None, place: Place) -> Tensor:
@@ -150,12 +157,12 @@ def _transform(part: Tensor, over_time: bool) -> Tensor:
     return _halves(part, 1) if over_time else part
 
 
-def _transpose(bands: Tensor, shape: torch.Size, over_time: bool) -> Tensor:
-    """The transpose of `_transform`, over its norm; what went to a repeated sample goes to the original."""
+def _transpose(bands: Tensor, shape: torch.Size, scale: float, over_time: bool) -> Tensor:
+    """The transpose of `_transform`, times ``scale``; what went to a repeated sample goes to the original."""
     if over_time:
         bands = _whole(bands, 1)
     whole = _whole(bands, 2)
-    _as_complex(whole).mul_((1 + 1j) / math.sqrt(8 if over_time else 4))
+    _as_complex(whole).mul_((1 + 1j) * scale)
     return _fold(whole, shape)
 
 

@@ -22,12 +22,13 @@ def fused_detail(
         output: (B, T, C, H, W), on a CUDA device.
         target: The shape of ``output``; None counts as zeros.
         smoothing: What is added to the square of a coefficient, which isn't normalised.
-        scale: Factor of the gradient.
+        scale: Factor of the sum and of its gradient. The kernel is compiled for each value, in a second.
         over_time: Whether the frame axis is transformed too.
 
     Returns:
-        The sum over the detail coefficients, a scalar; the low band, not normalised, (B, T/2, C, H/2, W/2),
-        rounded up; and the gradient of the sum times ``scale``, (B, T, C, H, W). All in float32 at least.
+        The sum over the detail coefficients times ``scale``, a scalar; the low band, not normalised and
+        without ``scale``, (B, T/2, C, H/2, W/2), rounded up; and the gradient of that scalar,
+        (B, T, C, H, W). All in float32 at least.
     """
     output = output.contiguous()
     other = output if target is None else target.contiguous()
@@ -106,7 +107,7 @@ def _detail_of_cells(  # type: ignore[no-untyped-def]  # noqa: ANN202
         gradient, upper_line, 2 * row + 1 < height, sample, width, scale,
         slope_ll, slope_lh, slope_hl, slope_hh,
     )  # fmt: skip
-    tl.store(sums + cell * tl.num_programs(1) + part, tl.sum(tl.where(inside, total, 0.0), axis=0))
+    tl.store(sums + cell * tl.num_programs(1) + part, tl.sum(tl.where(inside, total, 0.0), axis=0) * scale)
 
 
 @triton.jit  # type: ignore[untyped-decorator]

@@ -117,9 +117,10 @@ def train(
             steps += 1
             for name, value in means.items():
                 values.setdefault(name, []).append(value)
-    averages = {
-        name: float(ranks.average(torch.stack(seen)).cpu().double().mean()) for name, seen in values.items()
-    }
+    averages = dict[str, float]()
+    if values:  # one wait for all of them
+        seen = ranks.average(torch.stack([torch.stack(of_a_part) for of_a_part in values.values()]))
+        averages = dict(zip(values, seen.cpu().double().mean(1).tolist(), strict=True))
     return Outcome(steps=steps, loss=averages.pop("", float("nan")), parts=averages)
 
 

@@ -11,54 +11,74 @@ import numpy.typing as npt
 from numba import njit
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 Values = npt.NDArray[Any]  # float32 or float64
 
 
 @njit(nogil=True)
-def bits(value: float) -> int:
-    """The bits of a float64 as an int64."""
-    return np.float64(value).view(np.int64)  # type: ignore[return-value]
+def weigh(values: Values, weights: Floats, out: Floats) -> None:
+    """Write the sum of the rows, each times its weight.
+
+    Args:
+        values: (rows, columns).
+        weights: (rows,).
+        out: (columns,).
+    """
+    out[:] = 0.0
+    for row in range(values.shape[0]):
+        for column in range(out.size):
+            out[column] += weights[row] * values[row, column]
 
 
 @njit(nogil=True)
-def add_four(
-    a: Values, b: Values, c: Values, d: Values, factors: Floats, anchor: float, total: Integers
-) -> None:
-    """Add to a sum the bits of ``factor * value + anchor``, for each of four arrays.
-
-    Four at once, since a sum is larger than caches: it is read and written once.
+def weigh_middle(values: Values, weights: Floats, cut: int, out: Floats) -> None:
+    """Write the weighted mean of each column without its smallest and largest values.
 
     Args:
-        a: (values,), as the next three.
-        b: The second.
-        c: The third.
-        d: The fourth.
-        factors: (4,).
-        anchor: See `RunningSums`.
-        total: The sum, (values,).
+        values: (rows, columns).
+        weights: (rows,), > 0.
+        cut: How many values to leave out at each end; less than half of the rows.
+        out: (columns,).
     """
-    for i in range(total.size):
-        total[i] += (
-            bits(factors[0] * a[i] + anchor)
-            + bits(factors[1] * b[i] + anchor)
-            + bits(factors[2] * c[i] + anchor)
-            + bits(factors[3] * d[i] + anchor)
-        )
+    rows = values.shape[0]
+    order = np.empty(rows, np.int64)
+    for column in range(out.size):
+        for row in range(rows):  # insertion sort: of few rows, and without memory of its own
+            place = row
+            while place > 0 and values[order[place - 1], column] > values[row, column]:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = row
+        total = weight = 0.0
+        for place in range(cut, rows - cut):
+            total += weights[order[place]] * values[order[place], column]
+            weight += weights[order[place]]
+        out[column] = total / weight
 
 
 @njit(nogil=True)
-def weigh(totals: Integers, offsets: Integers, units: Floats, out: Values) -> None:
-    """Write ``sum of (total - offset) * unit``.
+def project(values: Values, origin: Values, scales: Floats, total: Floats, dots: Floats) -> float:
+    """Add up the rows' scaled differences from a point, and multiply each difference with the sum.
 
     Args:
-        totals: (sums, values).
-        offsets: (sums,), what anchors have added.
-        units: (sums,), what each sum counts in.
-        out: (values,).
+        values: (rows, columns).
+        origin: (columns,).
+        scales: (rows,).
+        total: (columns,), overwritten.
+        dots: (rows,), the products of the scaled differences with the sum.
+
+    Returns:
+        The square of the sum.
     """
-    for i in range(out.size):
-        value = 0.0
-        for which in range(units.size):
-            value += (totals[which, i] - offsets[which]) * units[which]
-        out[i] = value
+    total[:] = 0.0
+    for row in range(values.shape[0]):
+        for column in range(total.size):
+            total[column] += scales[row] * (values[row, column] - origin[column])
+    square = 0.0
+    for column in range(total.size):
+        square += total[column] * total[column]
+    for row in range(values.shape[0]):
+        dot = 0.0
+        for column in range(total.size):
+            dot += (values[row, column] - origin[column]) * total[column]
+        dots[row] = scales[row] * dot
+    return square

@@ -82,6 +82,13 @@ class _Evaluate(_Line, _Means):
         return self
 
 
+class _RollBack(_Line):
+    phase: Literal["roll-back"]
+    to: int = Field(ge=0)
+    fell: float
+    against: list[str]
+
+
 class _End(_Line):
     phase: Literal["end"]
     outcome: str
@@ -97,6 +104,7 @@ _KINDS = {
         (_Start, ("start",)),
         (_Train, ("train",)),
         (_Evaluate, ("evaluate", "evaluate-clients")),
+        (_RollBack, ("roll-back",)),
         (_End, ("end",)),
     )
     for name in names

@@ -110,6 +110,11 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def updates(self) -> Path:
+        """What waits on disk during a round; see `server_app.spool`."""
+        return self.path / "updates"
+
+    @property
     def psnr_plot(self) -> Path:
         """PSNR against rounds."""
         return self.path / "psnr.png"

@@ -58,6 +58,7 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
         _rounds(lines),
         privacy(lines),
         _refused(lines),
+        _rolled_back(lines),
         _files(run),
         _next(run),
     ]
@@ -216,6 +217,23 @@ def _refused(lines: Sequence[Line]) -> list[str]:
     warning = [f"Refused in most rounds, look at these sites first: **{', '.join(offenders)}**.", ""]
     header = ["Client", "Code", "Times", "Rounds", "Last reason"]
     return ["## Replies left out", "", *(warning if offenders else []), *table(header, rows)]
+
+
+def _rolled_back(lines: Sequence[Line]) -> list[str]:
+    rows = [
+        (line["round"], line["to"], number(line["fell"], 2), ", ".join(line["against"]) or "nobody")
+        for line in lines
+        if line["phase"] == "roll-back"
+    ]
+    if not rows:
+        return []
+    return [
+        "## Models given up",
+        "",
+        "Their score had fallen far below the best (`screening.roll_back`); the best was gone back to.",
+        "",
+        *table(["After round", "back to round", "fallen by", "against the others pointed"], rows),
+    ]
 
 
 def _files(run: RunDir) -> list[str]:

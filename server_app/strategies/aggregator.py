@@ -1,14 +1,14 @@
 """The server half of a federated algorithm, as the round loop uses it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord
 
-from fedvsr_core.errors import AggregationError, ConfigurationError
+from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower import keys
 from server_app.updates import Update
 
@@ -38,20 +38,18 @@ class Aggregator(ABC):
         needs_loss: Whether it needs the losses, which a site that insists on privacy keeps.
         needs_examples: Whether it needs the numbers of examples.
         clips: Whether it bounds the norm of each update, so that screening needn't.
-        most_clients: How many it can combine in a round; None for any number.
     """
 
     extra: tuple[str, ...] = ()
     needs_loss: bool = False
     needs_examples: bool = False
     clips: bool = False
-    most_clients: int | None = None
 
     def __init__(self) -> None:
         self.diagnostics: dict[str, Any] = {}
 
-    def prepare(self, *, clients: int, cohort: int) -> None:
-        """Get ready for a run, before its first round; subclasses may do more than refuse a large cohort.
+    def prepare(self, *, clients: int, cohort: int) -> None:  # noqa: B027 (most need nothing)
+        """Get ready for a run, before its first round; nothing, unless a subclass says otherwise.
 
         Args:
             clients: Clients of the federation.
@@ -60,11 +58,6 @@ class Aggregator(ABC):
         Raises:
             ConfigurationError: If the strategy can't work with so many.
         """
-        if self.most_clients is not None and cohort > self.most_clients:
-            raise ConfigurationError(
-                f"{type(self).__name__} combines at most {self.most_clients} clients in a round, got"
-                f" {cohort}; set cohort.clients_per_round={self.most_clients} or less"
-            )
 
     def outgoing(self, server_round: int, model: ArrayRecord, clients: int) -> dict[str, ArrayRecord]:
         """What the clients of a round are sent, by the name of the record; the model as it is.
@@ -77,12 +70,13 @@ class Aggregator(ABC):
         return {keys.ARRAYS: model}
 
     @abstractmethod
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
+    def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:
         """Make one model of the updates.
 
         Args:
             server_round: From 1.
-            updates: Sound updates as they arrive; a strategy lets go of them as soon as it can.
+            updates: Sound updates, in an order that doesn't depend on when they arrived. Their arrays may lie
+                on disk: what reads them in parts takes as much memory for a hundred as for four.
 
         Returns:
             The new model, or None if there are too few updates.

@@ -102,7 +102,8 @@ class RoundStrategy(Aggregator, FlowerFedAvg):
         """Combine the replies, and their numbers; (None, None) if none can be used."""
         self.diagnostics = {}
         told: dict[int, RecordDict] = {}
-        combined = self.combine(server_round, self._updates(replies, told))
+        updates = sorted(self._updates(replies, told), key=lambda update: update.node)
+        combined = self.combine(server_round, updates)
         if combined is None:
             _log.warning("round %d has no reply that can be used; the model stays as it was", server_round)
             return None, None

@@ -1,42 +1,41 @@
-"""Strategies that look at the clients' values element by element, and need all updates at once."""
+"""Strategies that look at the clients' values element by element."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
+from server_app.aggregation.blockwise import combined
 from server_app.strategies.aggregator import Combined
 from server_app.strategies.base import RoundStrategy
 from server_app.updates import Update
 
 
 class Elementwise(RoundStrategy):
-    """Keeps the updates of a round in memory, then combines them array by array.
+    """Combines the updates a block of values at a time.
 
-    The result doesn't depend on the order of the clients. No client has a weight of its own; the journal
-    shows equal ones.
+    No client has a weight of its own; the journal shows equal ones.
     """
 
     @abstractmethod
     def element(self, values: np.ndarray, before: np.ndarray) -> np.ndarray:
-        """The new values of one array.
+        """The new values of some parameters.
 
         Args:
-            values: Those of the clients, (clients, ...), float64.
-            before: Those of the global model, (...), float64.
+            values: Those of the clients, (clients, values), float64.
+            before: Those of the global model, (values,), float64.
         """
 
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
-        """Collect all updates."""
-        kept = list(updates)
-        if not kept:
+    def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:
+        """Every element by itself."""
+        if not updates:
             return None
-        arrays = ((name, self._combine_array(name, kept)) for name in kept[0].arrays)
-        return Combined(arrays, {update.client: 1 / len(kept) for update in kept})
-
-    def _combine_array(self, name: str, updates: list[Update]) -> np.ndarray:
-        values = np.stack([update.arrays[name] for update in updates]).astype(np.float64)
-        return self.element(values, self._sent[name].astype(np.float64))
+        arrays = combined(
+            [update.arrays for update in updates],
+            self._sent,
+            lambda values, before: self.element(values.astype(np.float64), before.astype(np.float64)),
+        )
+        return Combined(arrays, {update.client: 1 / len(updates) for update in updates})
 
 
 class FedMedian(Elementwise):

@@ -10,7 +10,6 @@ class FedAvg(WeightedMean):
     Source: McMahan et al., AISTATS 2017, algorithm 1.
     """
 
-    usual_factor = 128.0
     needs_examples = True
 
     def factor(self, update: Update) -> float:

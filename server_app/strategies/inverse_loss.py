@@ -10,7 +10,6 @@ class InverseLoss(WeightedMean):
     Source: FedVSR (MMSys 2026), the ablation that isn't adaptive.
     """
 
-    usual_factor = 16.0
     needs_loss = True
 
     def factor(self, update: Update) -> float:

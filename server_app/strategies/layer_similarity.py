@@ -1,12 +1,11 @@
 """A mean whose weights differ from layer to layer: what points where the global layer does counts more."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from server_app.aggregation.bounds import largest
-from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
+from server_app.aggregation.blockwise import weighted_mean
 from server_app.strategies.aggregator import Combined
 from server_app.strategies.base import RoundStrategy
 from server_app.updates import Update
@@ -22,37 +21,32 @@ class LayerSimilarity(RoundStrategy):
     similarity. What it leaves open - similarity to which model, and how weights follow - is our reading.
     """
 
-    most_clients = MOST_TERMS
-
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
-        """Fold each update into two sums: times its similarities, and plain."""
-        weighted, plain = RunningSums((1.0,)), RunningSums((1.0,))
-        similarities: dict[str, dict[str, float]] = {}
-        for update in updates:
-            similar = {name: _cosine(array, self._sent[name]) for name, array in update.arrays.items()}
-            similarities[update.client] = similar
-            scaled = {name: array * np.float64(similar[name]) for name, array in update.arrays.items()}
-            weighted.add(scaled, (1.0,), {name: largest(array) for name, array in scaled.items()})
-            plain.add(update.arrays, (1.0,), update.model.magnitudes)
-            del update, scaled
-        if not similarities:
+    def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:
+        """Each array by its own weights."""
+        if not updates:
             return None
-        count = len(similarities)
-        totals = {name: math.fsum(similar[name] for similar in similarities.values()) for name in self._sent}
-        arrays = (
-            (name, total / totals[name] if totals[name] else mean)
-            for (name, total), (_, mean) in zip(
-                weighted.combine((1.0,)), plain.combine((1 / count,)), strict=True
-            )
-        )
-        weights = {
-            client: math.fsum(
-                similar[name] / totals[name] if totals[name] else 1 / count for name in self._sent
-            )
-            / len(self._sent)
-            for client, similar in similarities.items()
+        by_array = {
+            name: _shares([_cosine(update.arrays[name], like) for update in updates])
+            for name, like in self._sent.items()
         }
-        return Combined(arrays, weights)
+        weights = {
+            update.client: math.fsum(shares[number] for shares in by_array.values()) / len(by_array)
+            for number, update in enumerate(updates)
+        }
+        return Combined(self._means(updates, by_array), weights)
+
+    def _means(
+        self, updates: Sequence[Update], by_array: dict[str, list[float]]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        for name, shares in by_array.items():
+            arrays = [update.arrays for update in updates]
+            yield from weighted_mean(arrays, shares, {name: self._sent[name]})
+
+
+def _shares(similarities: Sequence[float]) -> list[float]:
+    """Made to sum to one; equal where all are zero."""
+    total = math.fsum(similarities)
+    return [similar / total if total else 1 / len(similarities) for similar in similarities]
 
 
 def _cosine(array: np.ndarray, other: np.ndarray) -> float:

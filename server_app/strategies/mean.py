@@ -1,7 +1,8 @@
-"""A mean of the updates, and clients that start a step ahead of it: Nesterov's momentum on the server."""
+"""Weighted means of the updates: with a share of the extreme values cut off, and clients a step ahead."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Unpack
 
 import numpy as np
@@ -9,6 +10,7 @@ from flwr.app import Array, ArrayRecord
 
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower.arrays import NamedArrays
+from server_app.aggregation.blockwise import trimmed_mean, weighted_mean
 from server_app.strategies.aggregator import Combined
 from server_app.strategies.base import RoundStrategy, StrategyOptions
 from server_app.updates import Update, floating
@@ -17,36 +19,48 @@ _BEFORE = "before/"
 
 
 class Mean(RoundStrategy):
-    """Makes the mean of the updates the new model; with momentum, clients start ahead of it.
+    """Makes a mean of the updates the new model; subclasses say how much each counts.
 
-    Clients of a round start from ``W + momentum * (W - W')``, where W is the model and W' the model before
-    the last round that changed it. What they return is averaged as ever, and the mean is the new W: it is
-    what is scored, saved and published. A round without enough replies changes neither W nor W', so the next
-    one sends the same step ahead. Arrays that travel for the first time have no step. Clients keep nothing,
-    and no more bytes travel; the server keeps W'.
+    With ``trim``, the mean is taken for each parameter by itself, without the clients whose values there are
+    the smallest and the largest; the others keep the ratio of their weights. So whatever a minority sends
+    stays within what others send, parameter by parameter.
+
+    With ``momentum``, clients of a round start from ``W + momentum * (W - W')``, where W is the model and W'
+    the model before the last round that changed it. What they return is averaged as ever, and the mean is the
+    new W: it is what is scored, saved and published. A round without enough replies changes neither W nor W',
+    so the next one sends the same step ahead. Arrays that travel for the first time have no step. Clients
+    keep nothing, and no more bytes travel; the server keeps W'.
 
     Args:
         momentum: In [0, 1); 0 sends the model itself.
+        trim: The share of the clients to leave out at each end, in [0, 0.5); rounded up while someone is
+            left. 0 leaves out nobody.
         options: As `StrategyOptions`.
 
     Raises:
-        AggregationError: If the momentum is out of its range.
+        AggregationError: If an argument is out of its range.
 
     Source: Nesterov's accelerated gradient, with what a round learned as the gradient: the outer step of
-    DiLoCo (arXiv 2311.08105) with step size 1, and of SNOO (arXiv 2510.15830).
+    DiLoCo (arXiv 2311.08105) with step size 1, and of SNOO (arXiv 2510.15830). Trimming: Yin et al., ICML
+    2018, algorithm 1 (option II).
     """
 
-    def __init__(self, *, momentum: float = 0.0, **options: Unpack[StrategyOptions]) -> None:
+    def __init__(
+        self, *, momentum: float = 0.0, trim: float = 0.0, **options: Unpack[StrategyOptions]
+    ) -> None:
         super().__init__(**options)
         if not 0 <= momentum < 1:
             raise AggregationError(f"momentum must be in [0, 1), got {momentum}")
+        if not 0 <= trim < 0.5:
+            raise AggregationError(f"trim must be in [0, 0.5), got {trim}")
         self.momentum = momentum
+        self.trim = trim
         self._now: NamedArrays = {}
         self._before: NamedArrays = {}
 
     @abstractmethod
-    def mean(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
-        """The mean of the updates, as `Aggregator.combine`."""
+    def weights(self, server_round: int, updates: Sequence[Update]) -> list[float]:
+        """What each update counts, > 0; they sum to one."""
 
     def outgoing(self, server_round: int, model: ArrayRecord, clients: int) -> dict[str, ArrayRecord]:
         """The model, a step ahead."""
@@ -55,12 +69,19 @@ class Mean(RoundStrategy):
             model = ArrayRecord({**model, **{name: Array(array) for name, array in self._ahead()}})
         return super().outgoing(server_round, model, clients)
 
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
+    def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:
         """The mean of the updates; the model that it follows becomes the one before."""
-        combined = self.mean(server_round, updates)
-        if combined is not None:
-            self._before = self._now
-        return combined
+        if not updates:
+            return None
+        weights = self.weights(server_round, updates)
+        arrays = [update.arrays for update in updates]
+        if cut := min(math.ceil(self.trim * len(updates)), (len(updates) - 1) // 2):
+            mean = trimmed_mean(arrays, weights, self._sent, cut=cut)
+        else:
+            mean = weighted_mean(arrays, weights, self._sent)
+        self._before = self._now
+        clients = (update.client for update in updates)
+        return Combined(mean, dict(zip(clients, weights, strict=True)))
 
     def state(self) -> dict[str, np.ndarray]:
         """The model before the last round that changed it; nothing without momentum."""

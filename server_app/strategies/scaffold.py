@@ -1,6 +1,6 @@
 """SCAFFOLD's server: the mean of the models, and a control variate that follows the mean of the gradients."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Unpack
 
 import numpy as np
@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import NamedArrays, completed
-from server_app.aggregation.running_sum import MOST_TERMS, RunningSums
+from server_app.aggregation.blockwise import weighted_mean
 from server_app.strategies.aggregator import Combined
 from server_app.strategies.base import RoundStrategy, StrategyOptions
 from server_app.updates import Update
@@ -34,7 +34,6 @@ class Scaffold(RoundStrategy):
     """
 
     extra = (keys.VARIATES,)
-    most_clients = MOST_TERMS
 
     def __init__(
         self, *, step_size: float, num_clients: int | None = None, **options: Unpack[StrategyOptions]
@@ -48,15 +47,9 @@ class Scaffold(RoundStrategy):
         self.num_clients = num_clients
         self._told = num_clients is not None
         self._variate: NamedArrays = {}
-        self._models, self._changes = RunningSums((1.0,)), RunningSums((1.0,))
 
     def prepare(self, *, clients: int, cohort: int) -> None:
-        """Learn N, unless it was given.
-
-        Raises:
-            ConfigurationError: If the cohort is too large.
-        """
-        super().prepare(clients=clients, cohort=cohort)
+        """Learn N, unless it was given."""
         self._grow(clients)
 
     def outgoing(self, server_round: int, model: ArrayRecord, clients: int) -> dict[str, ArrayRecord]:
@@ -68,27 +61,20 @@ class Scaffold(RoundStrategy):
         }
         return {**records, keys.VARIATES: completed(self._variate, model)}
 
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
+    def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:
         """The mean of the models, eta_g of the way; the variate moves along."""
-        self._models.clear()
-        self._changes.clear()
-        clients: list[str] = []
-        for update in updates:
-            clients.append(update.client)
-            change = update.extra[keys.VARIATES]
-            self._models.add(update.arrays, (1.0,), update.model.magnitudes)
-            self._changes.add(change.arrays, (1.0,), change.magnitudes)
-            del update, change
-        if not clients:
+        if not updates:
             return None
-        self._grow(len(clients))
-        of = max(self.num_clients or 0, len(clients))
-        moves = self._changes.combine((1 / of,))  # |S| / N times their mean
+        count = len(updates)
+        self._grow(count)
+        changes = [update.extra[keys.VARIATES].arrays for update in updates]
+        of = max(self.num_clients or 0, count)
+        moves = weighted_mean(changes, [1 / of] * count, self._sent)  # |S| / N times their mean
         self._variate = self._variate | {
             name: np.asarray(self._variate[name] + move) if name in self._variate else move
             for name, move in moves
         }
-        return Combined(self._moved(1 / len(clients)), dict.fromkeys(clients, 1 / len(clients)))
+        return Combined(self._moved(updates), {update.client: 1 / count for update in updates})
 
     def state(self) -> dict[str, np.ndarray]:
         """The variate, and N."""
@@ -112,7 +98,8 @@ class Scaffold(RoundStrategy):
             self._variate = {name: np.asarray(array * share) for name, array in self._variate.items()}
         self.num_clients = clients
 
-    def _moved(self, share: float) -> Iterator[tuple[str, np.ndarray]]:
-        for name, mean in self._models.combine((share,)):
+    def _moved(self, updates: Sequence[Update]) -> Iterator[tuple[str, np.ndarray]]:
+        shares = [1 / len(updates)] * len(updates)
+        for name, mean in weighted_mean([update.arrays for update in updates], shares, self._sent):
             before = self._sent[name]
             yield name, mean if self.step_size == 1 else before + self.step_size * (mean - before)

@@ -159,7 +159,7 @@ class Stock(Aggregator):
         content = next(iter(messages)).content
         return {name: record for name, record in content.items() if isinstance(record, ArrayRecord)}
 
-    def combine(self, server_round: int, updates: Iterator[Update]) -> Combined | None:
+    def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:
         """Flower's aggregation; None if there are too few updates for what the strategy promises."""
         self.diagnostics = {}
         ordered = sorted(updates, key=lambda update: update.client)
@@ -254,7 +254,7 @@ class Stock(Aggregator):
     def _private_layers(self) -> Iterator[Any]:
         return (layer for layer in self._layers() if facts(layer).private)
 
-    def _difference(self, arrays: NamedArrays) -> ArrayRecord:
+    def _difference(self, arrays: Mapping[str, np.ndarray]) -> ArrayRecord:
         return record_from_arrays(
             {name: np.subtract(arrays[name], like, dtype=np.float64) for name, like in self._model.items()}
         )

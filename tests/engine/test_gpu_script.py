@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["tests", "parity", "loss", "steps", "upscaling", "sharing", "compiled", "training"]
+PARTS = ["tests", "parity", "loss", "steps", "presets", "upscaling", "sharing", "compiled", "training"]
 
 
 def run(folder):

@@ -83,7 +83,8 @@ def test_torch_equals_numpy(golden_clip, name, channel, device):
     on_device = {"channel": channel, "border": 3, "device": torch.device(device)}
     found = metric(output, target, **on_device)
     np.testing.assert_allclose(found, metric(output, target, channel=channel, border=3), rtol=1e-12)
-    assert metric(output[0], target[0], **on_device) == found[0]
+    # Kernels of a GPU sum in another order for another number of frames.
+    assert metric(output[0], target[0], **on_device) == pytest.approx(found[0], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -10,7 +10,6 @@ from fedvsr_core.flower.arrays import record_from_arrays
 from fedvsr_core.flower.code import code_digest
 from fedvsr_core.flower.training_report import TrainingReport
 from server_app.asking import Asking, Refusal
-from server_app.norms import Norms
 from server_app.updates import UpdateReader, floating
 
 LIMITS = SimpleNamespace(max_examples=10_000_000, max_loss=1e6)
@@ -130,9 +129,8 @@ class Received:
         reader: What has read them.
     """
 
-    def __init__(self, sites, replies, *, norms=None, extra=None, **options):
-        histories = {"arrays": norms or Norms(), **(extra or {})}
-        self.reader = UpdateReader(floating(sites.reference), limits=LIMITS, norms=histories, **options)
+    def __init__(self, sites, replies, **options):
+        self.reader = UpdateReader(floating(sites.reference), limits=LIMITS, **options)
         self.grid = _Canned(sites.sent, replies)
         self.asking = Asking(
             self.grid,
@@ -157,5 +155,4 @@ class Received:
 
     def close(self):
         self.refused += self.asking.missing()
-        self.reader.close()
         return self

@@ -52,6 +52,7 @@ def test_an_empty_run_config_gives_the_defaults(tmp_path):
         "data": "sample",
         "degradation": "bi",
         "partition": "equal",
+        "screening": "default",
         "protocol": "sample",
         "experiment": "quickstart",
     }

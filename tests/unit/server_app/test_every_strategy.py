@@ -142,8 +142,8 @@ def test_a_giant_variate_is_refused_from_the_first_round_on(tiny, client_grid, t
         assert refused["reason"].startswith(f"its '{keys.VARIATES}' has the norm ")
     assert all(np.abs(variate).max() < 10 for variate in run.strategy.state().values())
     kept = load_round(run.dir.checkpoints / LAST).history["norms"]
-    assert {name: len(norms) for name, norms in kept.items()} == {"arrays": 12, keys.VARIATES: 12}
-    assert sum(norm > 1000 for norm in kept[keys.VARIATES]) == 3
+    assert {name: len(norms) for name, norms in kept.items()} == {"arrays": 3, keys.VARIATES: 3}
+    assert all(norm < 1000 for norm in kept[keys.VARIATES])
 
 
 def interrupted_after(run, done):

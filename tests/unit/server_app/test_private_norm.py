@@ -7,7 +7,9 @@ from fedvsr_core.flower.arrays import record_from_arrays
 from fedvsr_core.settings import Privacy
 from server_app.norms import Norms
 from server_app.private_norm import private_norm
+from server_app.screening import Screen
 from tests.unit.server_app.sites import Received
+from tests.unit.server_app.test_screening import LIMITS
 
 PRIVACY = Privacy(epsilon=None, delta=1e-5, clipping_norm=0.1, least_epsilon=1.0)
 
@@ -31,8 +33,8 @@ def test_a_run_that_asks_for_noise_expects_it():
 
 
 @pytest.fixture
-def received(make_sites):
-    """Reads the replies of four sites, of which the first has moved by normal noise, after quiet rounds."""
+def screened(make_sites):
+    """Judges the replies of four sites, of which the first has moved by normal noise."""
 
     def read(deviation, **report):
         sites = make_sites(4)
@@ -43,26 +45,28 @@ def received(make_sites):
         }
         first = sites.reply(0, arrays=record_from_arrays(moved), **report)
         others = [sites.reply(k) for k in (1, 2, 3)]
-        quiet = Norms(known=[0.1] * 20)  # the bound is 2
+        updates = Received(sites, [first, *others]).all().updates
         limit = private_norm(PRIVACY, sites.model)
-        return Received(sites, [first, *others], norms=quiet, private_norm=limit).all()
+        return Screen(LIMITS, sites.model, norms={"arrays": Norms()}, private_norm=limit).judge(updates)
 
     return read
 
 
-def test_an_honest_private_site_passes(received):
+def test_an_honest_private_site_passes(screened):
     withheld = {"epsilon": 1.0, "delta": 1e-5, "loss": float("nan"), "parts": {"charbonnier": float("nan")}}
-    assert [update.client for update in received(0.746, **withheld).updates] == ["c0", "c1", "c2", "c3"]
+    result = screened(0.746, **withheld)
+    assert [update.client for update in result.updates] == ["c0", "c1", "c2", "c3"]
+    assert "shortened" not in result.facts["c0"]
 
 
-def test_the_same_without_a_word_of_privacy_is_refused(received):
-    (refusal,) = received(0.746).refused
+def test_the_same_without_a_word_of_privacy_is_refused(screened):
+    (refusal,) = screened(0.746).refused
     assert (refusal.client, refusal.code) == ("c0", "norm")
     assert "least_epsilon" not in refusal.reason
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 1e-9])
-def test_what_a_reply_claims_cannot_raise_the_bound(received, epsilon):
-    (refusal,) = received(10.0, epsilon=epsilon, delta=1e-5).refused
+def test_what_a_reply_claims_cannot_raise_the_bound(screened, epsilon):
+    (refusal,) = screened(10.0, epsilon=epsilon, delta=1e-5).refused
     assert (refusal.client, refusal.code) == ("c0", "norm")
     assert "its site adds more noise than privacy.least_epsilon lets through" in refusal.reason

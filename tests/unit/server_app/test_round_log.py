@@ -4,6 +4,7 @@ import pytest
 
 from server_app.asking import Refusal
 from server_app.round_log import RoundLog
+from server_app.screening import Screened
 from tests.unit.server_app.sites import Received
 
 
@@ -55,15 +56,9 @@ def test_updates_pass_one_at_a_time(log, sites):
         assert len(log.rows) == number
 
 
-def test_what_was_waited_for_is_not_what_updates_were_used_for(log, clock, monkeypatch):
-    monkeypatch.setattr("server_app.round_log.time", clock)
-
-    def answers():
-        for _ in range(2):
-            clock.now += 3  # until it is there
-            yield Refusal("c0", 100, "error", "x")
-            clock.now += 4
-            yield from ()
-
-    list(log.updates(answers()))
-    assert log.waited_s == 14
+def test_what_became_of_the_updates(log, sites):
+    updates = list(log.updates(Received(sites, [sites.reply(1), sites.reply(0)])))
+    refusal = Refusal("c1", 101, "opposed", "x")
+    log.screened(Screened(updates[1:], [refusal], {"c0": {"norm": 2.0}, "c1": {"norm": 9.0}}))
+    assert [(row["client"], row["norm"]) for row in log.rows] == [("c0", 2.0)]
+    assert log.refused == [refusal]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord, RecordDict
 
 from fedvsr_core.checkpoints.start import initial_model
 from fedvsr_core.components import build
@@ -42,7 +42,7 @@ class Run:
 
     def go(self, *, resumed=False):
         state = RunState(self.settings, self.model, self.strategy)
-        done = state.restore(self.dir.checkpoints) if resumed else None
+        last = state.restore(self.dir.checkpoints / LAST) if resumed else None
         with Journal(self.dir.journal) as journal:
             rounds = Rounds(
                 self.settings,
@@ -53,7 +53,7 @@ class Run:
                 journal=journal,
             )
             self.clients = rounds.gather()
-            rounds.run(done)
+            rounds.run(None if last is None else last.round)
         return self
 
     def resume(self, grid):
@@ -456,3 +456,88 @@ def test_scaffold_sends_twice_the_bytes_and_needs_the_variates(run):
             ("partition-1", "names")
         ]
         assert 0 <= ours["aggregation-seconds"] < ours["seconds"]
+
+
+def lying(one, factor=-1.0, **numbers):
+    """What a client that tells its step times a factor does to its reply."""
+
+    def lie(reply):
+        arrays, start = reply.content["arrays"], one.model.state_dict()
+        for name, array in arrays.items():
+            before = start[name].numpy()
+            arrays[name] = Array(np.asarray(before + np.float32(factor) * (array.numpy() - before)))
+        reply.content["metrics"].update(numbers)
+        return reply
+
+    return lie
+
+
+UNSCREENED = "screening.clip=null screening.norm_factor=null screening.opposed=null training.epochs=1"
+
+
+def test_a_model_that_has_become_far_worse_is_given_up_for_the_best(run, caplog):
+    one = run(f"rounds=3 {UNSCREENED} screening.roll_back=2", clients=4)
+    one.grid.spoil[0] = lambda reply: lying(one, -500)(reply) if len(one.lines("train")) == 1 else reply
+    kept = {}
+    append = Journal.append
+
+    def watched(journal, line):
+        append(journal, line)
+        if line["phase"] == "evaluate":
+            kept[line["round"]] = one.weights()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "append", watched)
+        one.go()
+    (line,) = one.lines("roll-back")
+    assert (line["round"], line["to"]) == (2, max(range(2), key=lambda k: one.lines("evaluate")[k]["psnr-y"]))
+    assert line["fell"] > 2
+    assert line["against"] == ["partition-0"]
+    best = kept[line["to"]]
+    again = load_round(one.dir.checkpoints / BEST)
+    assert again.round in (line["to"], 3)
+    sent = [
+        message.content["arrays"] for message in one.grid.pushed if message.metadata.message_type == "train"
+    ]
+    assert all(
+        np.array_equal(array.numpy(), best[name].numpy()) for name, array in sent[-1].items()
+    )  # round 3 starts from there
+    assert "the held-out score has fallen" in caplog.text
+    assert "against the others pointed partition-0" in caplog.text
+
+
+def test_a_run_that_rolled_back_resumes_to_the_same_bytes(run, client_grid, tmp_path):
+    overrides = f"rounds=3 {UNSCREENED} screening.roll_back=2"
+
+    def grid_of(one):
+        grid = client_grid(3)
+        grid.spoil[0] = lambda reply: lying(one, -500)(reply) if len(one.lines("train")) == 1 else reply
+        return grid
+
+    whole = run(overrides, clients=3)
+    whole.grid = grid_of(whole)
+    whole.go()
+    assert whole.lines("roll-back")
+    stopped = run(overrides, clients=3)
+    stopped.grid = grid_of(stopped)
+    stopped.settings = stopped.settings.model_copy(update={"rounds": 2})
+    stopped.go()
+    stopped.settings = whole.settings
+    stopped.resume(client_grid(3))
+    assert stopped.last() == whole.last()
+
+
+def test_without_a_limit_a_bad_model_stays(run):
+    one = run(f"rounds=2 {UNSCREENED} screening.roll_back=null", clients=3)
+    one.grid.spoil[0] = lying(one, -500)
+    one.go()
+    assert one.lines("roll-back") == []
+
+
+def test_one_liar_of_four_is_named_and_left_out(run):
+    one = run("rounds=1 training.steps=3 screening.opposed=-0.3", clients=4, strategy="fedavg")
+    one.grid.spoil[2] = lying(one, **{"num-examples": 10**7})
+    one.go()
+    (line,) = one.lines("train")
+    assert [(row["client"], row["code"]) for row in line["refused"]] == [("partition-2", "opposed")]
+    assert all({"norm", "cosine"} <= row.keys() for row in line["clients"])

@@ -7,7 +7,6 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 
 from fedvsr_core.flower.arrays import record_from_arrays
-from server_app.norms import Norms
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.fedvsr import FedVSR
 from tests.unit.server_app.sites import Received
@@ -226,14 +225,14 @@ def rounds(make_sites):
 def combined(sites, updates):
     strategy = FedVSR(num_rounds=10)
     strategy.outgoing(1, sites.reference, len(updates))
-    new = strategy.combine(1, iter(updates))
+    new = strategy.combine(1, sorted(updates, key=lambda update: update.client))
     return dict(new.arrays), new.weights
 
 
 def test_none_reaches_the_model_and_none_raises(make_sites):
     refused, codes, mutations = 0, set(), set()
     for sites, good, bad, mixed in rounds(make_sites):
-        options = {"parts": ["charbonnier"], "norms": Norms(known=[0.1] * 8)}
+        options = {"parts": ["charbonnier"], "furthest": 2.0}
         received = Received(sites, mixed, **options).all().close()
         accepted = {update.node for update in received.updates}
         assert accepted == {100, 101, 102}, [

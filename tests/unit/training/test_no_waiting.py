@@ -126,11 +126,11 @@ def test_a_step_sends_the_batch_and_asks_for_nothing(name):
     traffic = step(name, 2)
     assert traffic.other == {}
     assert traffic.to_device == {"aten::_to_copy": 2 * 2}  # low and high of each batch
-    assert traffic.from_device == {"aten::_to_copy": 2}  # the loss and its part, after the last step
+    assert traffic.from_device == {"aten::_to_copy": 1}  # the loss and its part, after the last step
 
 
 def test_micro_batches_wait_no_more():
     traffic = step("recurrent", 3, micro_batch=1)
     assert traffic.other == {}
     assert traffic.to_device == {"aten::_to_copy": 3 * 2 * 2}
-    assert traffic.from_device == {"aten::_to_copy": 2}
+    assert traffic.from_device == {"aten::_to_copy": 1}

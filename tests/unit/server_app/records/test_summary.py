@@ -135,3 +135,11 @@ def test_a_run_that_never_started_a_round_has_a_summary(journal: Lines, run: Run
     assert "Outcome: **2 nodes | were missing**" in text
     assert "No round was scored." in text
     assert "## Rounds" not in text
+
+
+def test_models_that_were_given_up(journal: Lines, run: RunDir) -> None:
+    assert "Models given up" not in summary(journal, run)
+    line = {"phase": "roll-back", "round": 3, "to": 2, "fell": 20.61, "against": ["north", "south"]}
+    assert rows(summary([*journal, line], run), "Models given up")[1:] == [
+        ["3", "2", "20.61", "north, south"]
+    ]

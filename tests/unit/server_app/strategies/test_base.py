@@ -5,21 +5,15 @@ import re
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
+from flwr.app import Array, MetricRecord, RecordDict
 
-from fedvsr_core.errors import AggregationError, ConfigurationError
+from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower.arrays import record_from_arrays
-from server_app.aggregation.running_sum import MOST_TERMS
-from server_app.strategies.adaptive_clipping import AdaptiveClipping
 from server_app.strategies.aggregator import Combined
 from server_app.strategies.base import RoundStrategy
-from server_app.strategies.elementwise import FedMedian
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.fedvsr import FedVSR
 from server_app.strategies.inverse_loss import InverseLoss
-from server_app.strategies.layer_similarity import LayerSimilarity
-from server_app.strategies.scaffold import Scaffold
-from server_app.strategies.stock import adapted
 from server_app.strategies.uniform import Uniform
 
 STRATEGIES = [lambda: FedVSR(num_rounds=10), FedAvg, Uniform, InverseLoss]
@@ -161,30 +155,6 @@ class Data(bytes):
 
 
 @every_strategy
-def test_replies_are_freed_group_by_group(make, sites):
-    counts = []
-
-    def arriving():
-        for k in range(10):
-            reply = sites.reply(k)
-            arrays = reply.content["arrays"]
-            name, array = next(iter(arrays.items()))
-            arrays[name] = Array(array.dtype, array.shape, array.stype, Data(array.data))
-            Data.alive += 1
-            del arrays, array
-            yield reply
-            del reply
-            counts.append(Data.alive)
-
-    strategy = make()
-    sites.configure(strategy)
-    arrays, _ = strategy.aggregate_train(1, arriving())
-    assert isinstance(arrays, ArrayRecord)
-    assert counts == [1, 2, 3, 0, 1, 2, 3, 0, 1, 2]
-    assert Data.alive == 0
-
-
-@every_strategy
 def test_stateless(make):
     strategy = make()
     assert strategy.state() == {}
@@ -193,32 +163,3 @@ def test_stateless(make):
         AggregationError, match=r"keeps no state, got \['momentum'\]; resume with the strategy"
     ):
         strategy.load_state({"momentum": np.zeros(1)})
-
-
-SUMMING = [
-    FedAvg(),
-    Uniform(),
-    InverseLoss(),
-    FedVSR(num_rounds=1),
-    LayerSimilarity(),
-    Scaffold(step_size=1.0),
-    adapted(AdaptiveClipping(strategy=Uniform(), noise_multiplier=0.0, num_sampled_clients=MOST_TERMS + 1)),
-]
-
-
-@pytest.mark.parametrize("strategy", SUMMING, ids=lambda strategy: type(strategy).__name__)
-def test_a_cohort_that_no_sum_can_hold_is_refused_before_the_first_round(strategy):
-    sentence = (
-        r"combines at most 4095 clients in a round, got 4096; set cohort.clients_per_round=4095 or less$"
-    )
-    with pytest.raises(ConfigurationError, match=sentence):
-        strategy.prepare(clients=5000, cohort=MOST_TERMS + 1)
-
-
-@pytest.mark.parametrize("strategy", SUMMING[:-1], ids=lambda strategy: type(strategy).__name__)
-def test_the_largest_cohort_that_a_sum_can_hold_is_taken(strategy):
-    strategy.prepare(clients=5000, cohort=MOST_TERMS)
-
-
-def test_a_median_takes_any_cohort():
-    FedMedian().prepare(clients=5000, cohort=5000)

@@ -7,7 +7,6 @@ from fedvsr_core.components import build
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays
 from server_app.config import compose, options
-from server_app.norms import Norms
 from server_app.strategies.stock import adapted
 from tests.unit.server_app.sites import Received, Sites
 
@@ -43,10 +42,9 @@ def rounds_of(server, *, anew):
                 changes = {key: np.asarray(moved[key] - model[key]) for key in model}
                 reply.content[extra] = record_from_arrays(changes)
             replies.append(reply)
-        extra = {name: Norms(factor=np.inf) for name in strategy.extra}
-        received = Received(sites, replies, norms=Norms(factor=np.inf), extra=extra).all()
+        received = Received(sites, replies, extra=strategy.extra).all()
         assert received.refused == []
-        model = dict(strategy.combine(server_round, iter(received.updates)).arrays)
+        model = dict(strategy.combine(server_round, received.updates).arrays)
         model = {key: np.asarray(array, sites.model[key].dtype) for key, array in model.items()}
         seen.append((sent, model))
     return seen

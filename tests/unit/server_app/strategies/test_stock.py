@@ -7,7 +7,6 @@ from flwr.serverapp import strategy as flower
 from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays
-from server_app.norms import Norms
 from server_app.strategies.adaptive_clipping import AdaptiveClipping
 from server_app.strategies.stock import Stock
 from server_app.strategies.uniform import Uniform
@@ -24,8 +23,8 @@ def one_round(strategy, sites, model, moves, **reports):
         for k, move in enumerate(moves)
     ]
     strategy.outgoing(1, record_from_arrays(model), len(moves))
-    updates = Received(sites, replies, norms=Norms(factor=np.inf)).all().updates
-    return dict(strategy.combine(1, iter(updates)).arrays)
+    updates = Received(sites, replies).all().updates
+    return dict(strategy.combine(1, updates).arrays)
 
 
 def moves_of(clients, shape, size, seed=0):

@@ -1,4 +1,4 @@
-"""Promises: means by examples, by nothing and by one over the loss, computed in one running sum."""
+"""Promises: means by examples, by nothing and by one over the loss."""
 
 import numpy as np
 import pytest
