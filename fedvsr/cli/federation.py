@@ -90,10 +90,11 @@ def run(
     folder = app or app_folder()
     try:
         words = _with_paths(parse_run_config(run_config), data=data, output=output, resume=resume)
-        clients = _checked(folder, superlink, words, clients)
+        had = _checked(folder, superlink, words)
     except ConfigurationError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
+    clients = clients or (None if "num-supernodes" in federation_config else had)
     size = f"num-supernodes={clients} " if clients else ""
     try:
         with raised():
@@ -178,12 +179,11 @@ def _with_paths(
     return words | {"overrides": overrides(given, str(words.get("overrides", "")))}
 
 
-def _checked(app: Path, superlink: str, words: dict[str, Any], clients: int | None) -> int | None:
-    """Have the app check what is asked; returns how many clients are simulated, None where it's left open."""
+def _checked(app: Path, superlink: str, words: dict[str, Any]) -> int | None:
+    """Have the app check what is asked; returns how many simulated clients a resumed run had, else None."""
     if not engine.is_local(superlink) and "run.resume" in str(words.get("overrides", "")):
-        return clients  # the run is on another machine
-    checked = check_run_config(app.absolute(), words)
-    return clients or checked.get("clients")
+        return None  # the run is on another machine
+    return check_run_config(app.absolute(), words).get("clients")
 
 
 def _tell(text: str) -> None:

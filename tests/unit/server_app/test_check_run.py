@@ -63,6 +63,7 @@ def test_apps_that_cannot_be_asked(app, tmp_path):
     with pytest.raises(ConfigurationError, match=r"must be the folder of an app, but has no pyproject\.toml"):
         check_run_config(tmp_path / "nothing", {})
     (app / "server_app").mkdir()
+    (app / "server_app" / "__init__.py").touch()
     (app / "server_app" / "check_run.py").write_text("raise SystemExit('no torch')")
     with pytest.raises(FederationError, match="must be able to check a run-config, but ends: no torch"):
         check_run_config(app, {})

@@ -119,7 +119,7 @@ def test_two_rounds_of_the_strategy_by_hand(added):
 
     for server_round, (by, expected) in enumerate(((1, 1.0), (2, 3.5)), start=1):
         strategy.outgoing(server_round, of_states.record_from_arrays(start), 2)
-        combined = strategy.combine(server_round, iter([Moved("a", by), Moved("b", by)]))
+        combined = strategy.combine(server_round, [Moved("a", by), Moved("b", by)])
         start = {name: np.float32(array) for name, array in combined.arrays}
         assert dict(combined.weights) == {"a": 0.5, "b": 0.5}
         np.testing.assert_allclose(start["w"], [expected] * 2)

@@ -43,14 +43,8 @@ def test_rows_with_weights_are_in_order(log, sites):
 
 
 def test_privacy_is_told(log, sites):
-    list(
-        log.updates(
-            Received(
-                sites,
-                [sites.reply(0, epsilon=2.0, delta=1e-5, loss=math.nan, parts={"charbonnier": math.nan})],
-            )
-        )
-    )
+    withheld = {"loss": math.nan, "parts": {"charbonnier": math.nan}}
+    list(log.updates(Received(sites, [sites.reply(0, epsilon=2.0, delta=1e-5, **withheld)])))
     assert (log.rows[0]["epsilon"], log.rows[0]["delta"]) == (2.0, 1e-5)
 
 

@@ -122,7 +122,7 @@ def test_tuned_strategies_enter_with_their_best_value(compare):
     page = (folder / "README.md").read_text()
     assert "| fedavg | 28.100 ± 0.000 | **28.200 ± 0.000** |" in page
     assert "| tuning | 8 runs, 8 s |" in page
-    assert "--tune 'optimiser.lr=1e-3,2e-3'" in page
+    assert "--tune optimiser.lr=1e-3,2e-3" in page
     again, engine, _ = compare(*words)
     assert (again.exit_code, engine.submitted) == (0, [])
 

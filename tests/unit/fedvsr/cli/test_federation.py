@@ -26,6 +26,8 @@ def runs(monkeypatch):
     submitted, federations = [], []
 
     def play(*outcomes, resumes=2, words=("-c", 'strategy="fedavg"'), checked=None):
+        submitted.clear()
+        federations.clear()
         left = iter(outcomes)
 
         def follow(run_id, superlink, hear):
@@ -115,6 +117,9 @@ def test_paths_need_no_quotation(runs, tmp_path):
 def test_a_resumed_simulation_has_its_clients(runs):
     done, _ = runs(([STARTED], COMPLETED), checked={"clients": 7})
     assert done.federations == ["num-supernodes=7 "]
+    for words in (["--clients", "5"], ["--federation-config", "num-supernodes=5"]):
+        done, _ = runs(([STARTED], COMPLETED), checked={"clients": 7}, words=words)
+        assert [size.strip() for size in done.federations] == ["num-supernodes=5"]
 
 
 def test_what_is_wrong_costs_no_submission(runs, monkeypatch):
