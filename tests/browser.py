@@ -13,7 +13,6 @@ import pytest
 from websockets.sync.client import connect
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0")
-AXE = "axe_core_python/axe.min.js"
 
 
 class Page:

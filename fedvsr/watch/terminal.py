@@ -24,7 +24,7 @@ CLIENTS = 16
 """Rows of the table of clients; those that were refused last come first."""
 _LOG_LINES = 4
 _BARS = "▁▂▃▄▅▆▇█"
-_CURVE = 60
+_CURVE = 40
 """Characters of a curve."""
 _TRAINED = re.compile(r"\d\d:\d\d:\d\d  round (?P<round>\d+)/\d+: (?P<client>\S+) trained ")
 _COLOURS = {"running": "cyan", "completed": "green"}
@@ -57,7 +57,8 @@ def _head(state: RunState, lines: Sequence[Line]) -> RenderableType:
         words.append(f"  {printable(state.reason)}", style="default")
     if state.resumable:
         words.append("  (it can be resumed)", style="default")
-    bar = ProgressBar(total=state.rounds or 1, completed=state.done, width=_CURVE)
+    bar = Table.grid()  # a bar by itself doesn't end its line
+    bar.add_row(ProgressBar(total=state.rounds or 1, completed=state.done, width=_CURVE))
     return Group(words, bar)
 
 

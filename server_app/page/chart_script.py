@@ -68,7 +68,7 @@ const drawChart = (figure, chart) => {
     const on = chart.lines.filter((line, index) => !off.has(index));
     const all = on.flatMap(line => [...line.y, ...(line.low || []), ...(line.high || [])]).filter(v => v !== null);
     let low = Math.min(...(all.length ? all : [0])), high = Math.max(...(all.length ? all : [1]));
-    const room = (high - low) * .06 || Math.abs(high) * .05 || 1;
+    const room = Math.max((high - low) * .06, 5 * 10 ** -chart.digits);
     low = chart.zero ? Math.min(low, 0) : low - room;
     high += room;
     const first = x[0], last = x[x.length - 1], span = last - first || 1;

@@ -218,7 +218,9 @@ def label_ends(axes: Axes) -> None:
         places, values = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
         known = np.isfinite(values)
         if len(places) > 1 and known.any() and not str(line.get_label()).startswith("_"):
-            ends.append((float(values[known][-1]), float(places[known][-1]), line.get_color()))
+            across = line.get_transform().contains_branch_seperately(axes.transData)[0]  # no axhline
+            end = float(places[known][-1]) if across else axes.dataLim.x1
+            ends.append((float(values[known][-1]), end, line.get_color()))
     for value, place, colour in sorted(ends, key=lambda end: end[0]):
         below = max(value, below + gap)
         axes.annotate(
@@ -230,6 +232,7 @@ def label_ends(axes: Axes) -> None:
             color=colour,
             va="center",
             annotation_clip=False,
+            in_layout=False,
         )
 
 

@@ -16,7 +16,7 @@ from tests.pages import evaluation, hostile_journal, long_journal, run_with
 
 
 def seen(run):
-    console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(screen(run))
     return console.export_text()
 
