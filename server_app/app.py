@@ -69,6 +69,7 @@ def _run(grid: Grid, context: Context) -> None:
         run_dir = RunDir.open(settings.run.resume)
     else:
         run_dir = RunDir.create(settings.run.root, [settings.names["strategy"], settings.names["model"]])
+        save(settings, run_dir.config)  # before there is a journal, which makes it a run that can be resumed
     with (
         run_dir.locked(LEFT_BEHIND_S if settings.run.resume else 0),
         _log_to(_RunLog(run_dir.log)),
@@ -84,7 +85,7 @@ def _run(grid: Grid, context: Context) -> None:
             return
         for sentence in about_changes(settings, changes):
             _log.info("%s", sentence)
-        if changes or not settings.run.resume:
+        if changes:
             kept = settings.run.model_copy(update={"resume": None})
             save(settings.model_copy(update={"run": kept}), run_dir.config)
         facts = provenance(

@@ -15,7 +15,9 @@ than the journal.
     ``bytes-up``, ``server-memory-mb``, ``hellinger``, ``mixing``, ``kept-model`` (true if no update was
     used), ``clients`` (a list of ``client``, ``node``, ``loss``, ``parts``, ``examples``, ``steps``,
     ``weight``, ``seconds``, ``reply-seconds`` (from sending to receiving), ``peak-memory-mb``, ``device``,
-    ``batches``) and ``refused`` (a list of ``client``, ``node``, ``code``, ``reason``); of a client with
+    ``batches``, ``norm`` of its update, ``agreement``, the median cosine of the angles to the others',
+    ``shortened`` and ``counted-examples``, where less of it counts) and ``refused`` (a list of ``client``,
+    ``node``, ``code``, ``reason``); of a client with
     differential privacy also ``epsilon`` and ``delta`` of the round; with central privacy ``clipping-norm``
     and ``noise-multiplier``.
 ``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), ``made-by`` (tools and versions behind
@@ -26,6 +28,9 @@ than the journal.
     all of them, ``bicubic``, ``clips`` (how many count), ``bytes-down``, ``clients`` (a list of ``client``,
     ``clips``, ``frames``, ``seconds``, ``reply-seconds``, its means by metric, and ``share`` where less than
     all of its clips counts) and ``refused`` (as in ``train``).
+``roll-back``: after the ``evaluate`` of a round whose model was given up: ``round``, ``to`` (the round whose
+    model it is again), ``fell`` (by how much the score), ``against`` (clients); a second ``evaluate`` of the
+    round follows, of the model that it leaves.
 ``end``: ``seconds``, ``outcome`` (``completed``, or why the run stopped).
 """
 

@@ -17,7 +17,9 @@ def batches(run):
 def test_a_run_leaves_all_that_is_needed_to_understand_it(uninterrupted):
     folder = uninterrupted.dir.path
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    assert found - {".lock"} == {
+    crops = {name for name in found if name.startswith("crops/")}
+    assert {"crops/truth.webp", "crops/newest.webp"} <= crops
+    assert found - crops - {".lock"} == {
         ".id",
         "config.yaml",
         "provenance.json",
@@ -28,6 +30,8 @@ def test_a_run_leaves_all_that_is_needed_to_understand_it(uninterrupted):
         "losses.png",
         "weights.png",
         "crops.png",
+        "crops",
+        "report.html",
         "checkpoints",
         "checkpoints/last.safetensors",
         "checkpoints/best.safetensors",

@@ -88,7 +88,6 @@ TOGETHER = {
     "lr=1": "override 'lr=1': there is no key 'lr'; did you mean 'optimiser.lr'?",
     "batch_size=8": "there is no key 'batch_size'; did you mean 'training.batch'?",
     "epochs=2": "there is no key 'epochs'; did you mean 'training.epochs'?",
-    "evaluation.metrics=3": "evaluation.metrics: must be a list such as [a,b], got 3",
     # form
     "seed": "override 'seed' isn't of the form key=value",
     "[0.9,": "override '[0.9,' isn't of the form key=value",
@@ -144,9 +143,10 @@ def test_nothing_else_is_answered(answers):
     [
         (
             {"rounds": 3},
-            "run-config key 'rounds' is unknown; there are: data, experiment, model, overrides, ",
+            "run-config key 'rounds' is unknown; write overrides=\"rounds=...\"",
         ),
         ({"experiment": "null"}, "experiment=null: no such option; there are: "),
+        ({"overrides": "evaluation.metrics=3"}, "evaluation.metrics: must be a list such as [a,b], got 3"),
         ({"model": 3}, "model=3: no such option; there are: "),
         ({"model": "recurrent x=1"}, "override 'model=recurrent x=1' isn't of the form key=value"),
         ({"overrides": 3}, "override '3' isn't of the form key=value"),

@@ -14,7 +14,6 @@ from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.models.recurrent import Recurrent
 from server_app.checkpoints import LAST, load_round
 from server_app.config import options
-from server_app.strategies.elementwise import Elementwise
 from server_app.strategies.stock import Stock, adapted
 from tests.unit.server_app.test_rounds import FAULTS, Run, answering
 
@@ -121,7 +120,7 @@ def test_too_few_replies_for_the_promise_leave_the_model(tiny, client_grid, tmp_
 def test_a_head_says_whether_all_updates_are_in_memory(tiny, strategy):
     server = adapted(build(tiny("", strategy).strategy.server, num_rounds=2))
     said = "# Keeps all updates of a round in memory.\n" in Path(f"conf/strategy/{strategy}.yaml").read_text()
-    assert said == isinstance(server, Stock | Elementwise)
+    assert said == isinstance(server, Stock)
 
 
 def test_a_giant_variate_is_refused_from_the_first_round_on(tiny, client_grid, tmp_path):

@@ -68,7 +68,8 @@ class Engine:
 @pytest.fixture
 def compare(tmp_path, monkeypatch):
     """Runs the command against an engine whose runs of some strategies fail once."""
-    monkeypatch.setattr(results, "_draw", lambda path, completed: path.write_bytes(b"crops"))
+    monkeypatch.setattr(results, "_crops", lambda trials: {})
+    monkeypatch.setattr(results, "draw_rows", lambda rows, path: path.write_bytes(b"crops"))
 
     def run(*words, breaks=(), away=0):
         engine = Engine(dict.fromkeys(breaks, 1))

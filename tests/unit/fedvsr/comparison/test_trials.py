@@ -9,6 +9,7 @@ import pytest
 
 from fedvsr.comparison.entries import Entry, entries_of
 from fedvsr.comparison.trials import Plan, Trial, completed, trials_of
+from fedvsr.run_config import parse_run_config
 from fedvsr_core.errors import ConfigurationError
 from server_app.config import compose
 
@@ -52,11 +53,11 @@ def test_seed_by_seed(plan, tmp_path):
 
 def test_a_trial_starts_then_continues(plan, tmp_path):
     trial = all_of(plan, tmp_path / "a b")[3]
-    words = dict(word.split("=", 1) for word in shlex.split(trial.run_config(plan)))
+    words = parse_run_config(trial.run_config(plan))
     assert words["strategy"] == "fedavg"
     assert words["experiment"] == "smoke"
     assert "model" not in words
-    assert shlex.split(words["overrides"]) == ["seed=3", f"run.root={trial.root}", "rounds=5"]
+    assert shlex.split(words["overrides"]) == ["seed=3", f"run.root='{trial.root}'", "rounds=5"]
     assert (trial.outcome, trial.rounds) == ("not at its end", 0)
     folder = lead(trial, TRAINED)
     assert (trial.outcome, trial.rounds) == ("not at its end", 2)
