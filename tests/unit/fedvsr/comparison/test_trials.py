@@ -61,8 +61,8 @@ def test_a_trial_starts_then_continues(plan, tmp_path):
     assert (trial.outcome, trial.rounds) == ("not at its end", 0)
     folder = lead(trial, TRAINED)
     assert (trial.outcome, trial.rounds) == ("not at its end", 2)
-    (word,) = shlex.split(trial.run_config(plan))
-    assert shlex.split(word.removeprefix("overrides=")) == [f"run.resume={folder}"]
+    words = parse_run_config(trial.run_config(plan))
+    assert shlex.split(words["overrides"]) == [f"run.resume='{folder}'"]
 
 
 def test_completed_trials_by_strategy(plan, tmp_path):
