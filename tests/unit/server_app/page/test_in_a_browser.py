@@ -76,7 +76,7 @@ def test_the_sliders_move_the_pictures(page, report):
     assert "ours after round 0" in page.ask("document.querySelector('.crops .about').textContent")
     box = middle(page, ".stage")
     page.point(box[0] + box[2] / 4, box[1] + 10)
-    assert page.ask("document.querySelector('input.cut').value") == "25"
+    page.wait("document.querySelector('input.cut').value === '25'")
 
 
 def test_a_clip_plays_and_pauses(page, report):
