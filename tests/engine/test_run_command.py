@@ -19,12 +19,12 @@ def asked(rounds):
     return ["-c", f'experiment="smoke" strategy="fedavg" overrides="rounds={rounds} {TINY}"', *ONE_WORKER]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_resumed_with_more_rounds_below_an_odd_folder(tmp_path):
     shell = Shell(tmp_path / "müller's = (a), #1", module="fedvsr.cli.main")
     shell.environment |= {"FLWR_TELEMETRY_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     try:
-        process, run = shell.running(*asked(2), app=REPOSITORY)
+        process, run = shell.running(*asked(8), app=REPOSITORY)
         last = run.checkpoints / LAST
         shell.wait_for(lambda: last.exists() and load_round(last).round == 1, process)
         process.send_signal(signal.SIGTERM)
@@ -33,13 +33,13 @@ def test_killed_and_resumed_with_more_rounds_below_an_odd_folder(tmp_path):
         assert shell.left() == []
         assert (state_of(run).state, state_of(run).resumable) == ("stopped", True)
 
-        more = ["-c", 'overrides="rounds=3 evaluation.all_metrics=always"', *ONE_WORKER]
+        more = ["-c", 'overrides="rounds=9 evaluation.all_metrics=always"', *ONE_WORKER]
         status, said = shell.call("run", REPOSITORY, "--resume", run.path, *more)
         assert status == 0, said
-        assert "rounds is 3 from here on, was 2" in said
-        assert starts(read_journal(run.journal))[-1]["changes"]["rounds"] == [2, 3]
+        assert "rounds is 9 from here on, was 8" in said
+        assert starts(read_journal(run.journal))[-1]["changes"]["rounds"] == [8, 9]
 
-        status, said = shell.call("run", REPOSITORY, *asked(3))
+        status, said = shell.call("run", REPOSITORY, *asked(9))
         assert status == 0, said
         [whole] = [RunDir(path) for path in shell.directories() if path != run.path]
         assert last.read_bytes() == (whole.checkpoints / LAST).read_bytes()
