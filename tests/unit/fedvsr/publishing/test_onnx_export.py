@@ -29,14 +29,14 @@ def network():
     return model
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_default_network_is_the_same(tmp_path):
     pytest.importorskip("onnxruntime")
     assert export_onnx(network(), tmp_path / "model.onnx", frames=2) < 1e-4
     assert (tmp_path / "model.onnx").stat().st_size > 1000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_onnx_lacks_is_refused_by_name(tmp_path):
     pytest.importorskip("onnxruntime")
     with pytest.raises(ConfigurationError, match="Sorting can't be written as ONNX"):
