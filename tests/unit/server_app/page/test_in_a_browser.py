@@ -1,6 +1,7 @@
 """Promises: in a real browser a page opens from a file, moves, takes keyboard and phone, and is inert."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,14 @@ def test_the_sliders_move_the_pictures(page, report):
     assert first != newest
     assert first.startswith('url("data:image/webp')
     assert "ours after round 0" in page.ask("document.querySelector('.crops .about').textContent")
-    box = middle(page, ".stage")
-    page.point(box[0] + box[2] / 4, box[1] + 10)
-    page.wait("document.querySelector('input.cut').value === '25'")
+    page.ask("document.querySelector('.stage').scrollIntoView({block: 'center'})")
+    for _ in range(50):  # scrolling takes a moment
+        box = middle(page, ".stage")
+        page.point(box[0] + box[2] / 4, box[1] + 10)
+        if (value := page.ask("document.querySelector('input.cut').value")) == "25":
+            break
+        time.sleep(0.1)
+    assert value == "25", box
 
 
 def test_a_clip_plays_and_pauses(page, report):
