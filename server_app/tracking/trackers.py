@@ -116,7 +116,23 @@ class _MLflow:
         self._client.set_terminated(self._run)
 
 
-class _WeightsAndBiases:
+class _ByLog:
+    """What the modules of Weights & Biases and of trackio, which follows it, have alike."""
+
+    _module: Any
+    _run: Any
+
+    def numbers(self, server_round: int, values: Mapping[str, float]) -> None:
+        self._run.log(dict(values), step=server_round)
+
+    def picture(self, server_round: int, name: str, pixels: Frames) -> None:
+        self._run.log({name: self._module.Image(pixels)}, step=server_round)
+
+    def finish(self) -> None:
+        self._run.finish()
+
+
+class _WeightsAndBiases(_ByLog):
     def __init__(self, run: RunDir, folder: Path, about: Mapping[str, Any]) -> None:
         self._module = importlib.import_module("wandb")
         self._run = self._module.init(
@@ -129,32 +145,14 @@ class _WeightsAndBiases:
             settings=self._module.Settings(console="off", silent=True),
         )
 
-    def numbers(self, server_round: int, values: Mapping[str, float]) -> None:
-        self._run.log(dict(values), step=server_round)
 
-    def picture(self, server_round: int, name: str, pixels: Frames) -> None:
-        self._run.log({name: self._module.Image(pixels)}, step=server_round)
-
-    def finish(self) -> None:
-        self._run.finish()
-
-
-class _Trackio:
+class _Trackio(_ByLog):
     def __init__(self, run: RunDir, folder: Path, about: Mapping[str, Any]) -> None:
         os.environ.setdefault("TRACKIO_DIR", str(folder))
         self._module = importlib.import_module("trackio")
         self._run = self._module.init(
             project=PROJECT, name=run.path.name, resume="allow", config=_plain(about), embed=False
         )
-
-    def numbers(self, server_round: int, values: Mapping[str, float]) -> None:
-        self._run.log(dict(values), step=server_round)
-
-    def picture(self, server_round: int, name: str, pixels: Frames) -> None:
-        self._run.log({name: self._module.Image(pixels)}, step=server_round)
-
-    def finish(self) -> None:
-        self._run.finish()
 
 
 def _plain(about: Mapping[str, Any]) -> dict[str, str]:
