@@ -3,11 +3,13 @@
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import torch
+from torch import Tensor
 
 from fedvsr_core.checkpoints.official import convert_weights, read_published
 from fedvsr_core.errors import CheckpointError, ConfigurationError
@@ -60,15 +62,23 @@ def fetch(place: str, sha256: str | None, folder: Path | None = None) -> Path:
     return _checked(path, sha256)
 
 
-def load_network(model: VideoModel, path: Path, entry: str | None = None) -> str:
+def load_network(model: VideoModel, path: Path, entry: str | None = None, *, any_factor: bool = False) -> str:
     """Load weights of any family into a network; returns the entry of the file that they were under.
+
+    Args:
+        model: The network.
+        path: The file.
+        entry: Which entry to take, or None for the first that is there.
+        any_factor: Whether weights for another upscaling factor will do: what of the network's tail they
+            don't have stays as it is, which is said in the log.
 
     Raises:
         CheckpointError: If the file can't be read, or its weights don't fit; lists all names that don't.
     """
     published = read_published(path, entry)
+    weights = _with_tail_of(model, path, published.state) if any_factor else published.state
     try:
-        model.load_state_dict(convert_weights(published.state, model.state_dict(), model.rename_official))
+        model.load_state_dict(convert_weights(weights, model.state_dict(), model.rename_official))
     except CheckpointError as error:
         raise CheckpointError(f"'{path}': {error}") from error
     return published.entry
@@ -118,6 +128,27 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _with_tail_of(model: VideoModel, path: Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights, with the network's own in the place of those of its tail that don't fit."""
+    own, rename = model.state_dict(), model.rename_official
+    tail = {name: tensor for name, tensor in own.items() if name.startswith(model.tail)}
+    kept = {
+        name: tensor
+        for name, tensor in weights.items()
+        if not rename(name).startswith(model.tail)
+        or (rename(name) in tail and tail[rename(name)].shape == tensor.shape)
+    }
+    new = {name: tail[name] for name in sorted(tail.keys() - set(map(rename, kept)))}
+    if new:
+        _log.warning(
+            "'%s' is for another upscaling factor than %d; these begin anew: %s",
+            path,
+            model.scale,
+            ", ".join(new),
+        )
+    return kept | new
 
 
 def _checked(path: Path, sha256: str | None) -> Path:

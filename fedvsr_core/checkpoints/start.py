@@ -28,7 +28,7 @@ def initial_model(settings: Settings | ClientSettings, folder: Path | None = Non
     torch.manual_seed(derive(settings.seed, "model"))
     model: VideoModel = build(settings.model)
     if settings.start.weights is not None:
-        load_network(model, fetch(settings.start.weights, settings.start.sha256, folder))
+        load_network(model, fetch(settings.start.weights, settings.start.sha256, folder), any_factor=True)
     if settings.flow.weights is not None:
         load_flow(model, fetch(settings.flow.weights, settings.flow.sha256, folder))
     return model

@@ -1,42 +1,58 @@
-"""From features to frames of four times the size."""
+"""From features to frames of two, three, four or eight times the size."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SCALE = 4
+from fedvsr_core.errors import ConfigurationError
+
+STEPS = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+"""Pixel shuffles of each factor, one after the other."""
+
 HIGH_WIDTH = 64
 """Channels at high resolution, whatever the width of the network."""
 
 _SLOPE = 0.1
 
 
-def upsampling_layers(width: int) -> tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d, nn.Conv2d]:
-    """The layers ``upconv1``, ``upconv2``, ``conv_hr`` and ``conv_last`` that `upsample` takes.
+def add_upsampling(network: nn.Module, width: int, scale: int) -> None:
+    """Give a network the layers ``upconv1``, ..., ``conv_hr`` and ``conv_last`` that `upsample` takes.
 
     Args:
+        network: Whose layers they become.
         width: Channels of the features.
+        scale: Factor of height and width.
+
+    Raises:
+        ConfigurationError: If the factor isn't among `STEPS`.
     """
-    return (
-        nn.Conv2d(width, 4 * width, 3, padding=1),
-        nn.Conv2d(width, 4 * HIGH_WIDTH, 3, padding=1),
-        nn.Conv2d(HIGH_WIDTH, HIGH_WIDTH, 3, padding=1),
-        nn.Conv2d(HIGH_WIDTH, 3, 3, padding=1),
-    )
+    if scale not in STEPS:
+        raise ConfigurationError(f"scale must be {', '.join(map(str, STEPS))}, got {scale}")
+    steps = STEPS[scale]
+    for number, factor in enumerate(steps, start=1):
+        outputs = HIGH_WIDTH if number == len(steps) else width
+        network.add_module(f"upconv{number}", nn.Conv2d(width, factor**2 * outputs, 3, padding=1))
+    network.add_module("conv_hr", nn.Conv2d(HIGH_WIDTH, HIGH_WIDTH, 3, padding=1))
+    network.add_module("conv_last", nn.Conv2d(HIGH_WIDTH, 3, 3, padding=1))
 
 
-def upsample(
-    features: Tensor, upconv1: nn.Module, upconv2: nn.Module, conv_hr: nn.Module, conv_last: nn.Module
-) -> Tensor:
-    """Make frames of features by two pixel shuffles: (N, C, H, W) -> (N, 3, 4H, 4W).
+def upsample(features: Tensor, network: nn.Module, scale: int) -> Tensor:
+    """Make frames of features by pixel shuffles: (N, C, H, W) -> (N, 3, sH, sW).
+
+    Args:
+        features: Of the low resolution.
+        network: One that `add_upsampling` gave its layers.
+        scale: The same factor.
 
     Source: Chan et al., "BasicVSR", CVPR 2021; sub-pixel convolution of Shi et al., CVPR 2016.
     """
-    for convolution in (upconv1, upconv2):
-        features = F.leaky_relu(F.pixel_shuffle(convolution(features), 2), _SLOPE)
+    for number, factor in enumerate(STEPS[scale], start=1):
+        features = F.pixel_shuffle(getattr(network, f"upconv{number}")(features), factor)
+        features = F.leaky_relu(features, _SLOPE)
+    conv_hr, conv_last = network.get_submodule("conv_hr"), network.get_submodule("conv_last")
     frames: Tensor = conv_last(F.leaky_relu(conv_hr(features), _SLOPE))
     return frames
 
 
-def bilinear_up(images: Tensor) -> Tensor:
-    """Enlarge images four times: (N, C, H, W) -> (N, C, 4H, 4W)."""
-    return F.interpolate(images, scale_factor=SCALE, mode="bilinear", align_corners=False)
+def bilinear_up(images: Tensor, scale: int) -> Tensor:
+    """Enlarge images: (N, C, H, W) -> (N, C, sH, sW)."""
+    return F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)

@@ -15,38 +15,40 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.layers import spynet
 from fedvsr_core.layers.residual import Backbone
 from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
-from fedvsr_core.layers.upsample import bilinear_up, upsample, upsampling_layers
+from fedvsr_core.layers.upsample import add_upsampling, bilinear_up, upsample
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.models.contract import VideoModel
 
 
 class BasicVSR(VideoModel):
-    """Upscales four times; any size, from one frame on.
+    """Upscales clips of any size, from one frame on.
 
     Args:
         num_feat: Channels of the states; 64 in the paper.
         num_block: Residual blocks of each direction; 30 in the paper.
+        scale: Upscaling factor, 2, 3, 4 or 8; 4 in the paper.
 
     Raises:
-        ConfigurationError: If an argument is smaller than one.
+        ConfigurationError: If the scale is another one, or an argument is smaller than one.
     """
 
     constants = frozenset({"spynet.mean", "spynet.std"})
     late = ("spynet",)
+    tail = ("upconv",)
     weights_licence = "Apache-2.0 (BasicSR, mmediting and mmagic)"
 
-    def __init__(self, *, num_feat: int, num_block: int) -> None:
+    def __init__(self, *, num_feat: int, num_block: int, scale: int = 4) -> None:
         super().__init__()
         if min(num_feat, num_block) < 1:
             raise ConfigurationError(
                 f"num_feat and num_block must be at least 1, got {num_feat} and {num_block}"
             )
-        self.num_feat = num_feat
+        self.num_feat, self.scale = num_feat, scale
         self.spynet = SpyNet()
         self.backward_trunk = Backbone(num_feat + 3, num_feat, num_block)
         self.forward_trunk = Backbone(num_feat + 3, num_feat, num_block)
         self.fusion = nn.Conv2d(2 * num_feat, num_feat, 1)
-        self.upconv1, self.upconv2, self.conv_hr, self.conv_last = upsampling_layers(num_feat)
+        add_upsampling(self, num_feat, scale)
 
     @staticmethod
     def rename_official(name: str) -> str:
@@ -80,5 +82,4 @@ class BasicVSR(VideoModel):
 
     def _reconstruct(self, frame: Tensor, future: Tensor, past: Tensor) -> Tensor:
         fused = F.leaky_relu(self.fusion(torch.cat([future, past], dim=1)), 0.1)
-        residual = upsample(fused, self.upconv1, self.upconv2, self.conv_hr, self.conv_last)
-        return residual + bilinear_up(frame)
+        return upsample(fused, self, self.scale) + bilinear_up(frame, self.scale)

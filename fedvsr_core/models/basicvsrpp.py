@@ -18,30 +18,34 @@ from fedvsr_core.layers import spynet
 from fedvsr_core.layers.deform_align import SecondOrderDeformAlign
 from fedvsr_core.layers.residual import Backbone
 from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
-from fedvsr_core.layers.upsample import SCALE, bilinear_up, upsample, upsampling_layers
+from fedvsr_core.layers.upsample import add_upsampling, bilinear_up, upsample
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.models.contract import SizeNeeds, VideoModel
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 _BLOCKS = 5  # of the feature extractor and of the reconstruction
+_SHRINK = 4  # by which features are smaller, where the size stays
 
 
 class BasicVSRPlusPlus(VideoModel):
-    """Upscales four times, or restores at the same size; from one frame on.
+    """Upscales, or restores at the same size; from one frame on.
 
     Args:
         mid_channels: Channels of the features, a multiple of 8; 64 in the paper.
         num_blocks: Residual blocks of each of the four branches; 7 in the paper.
         max_residue_magnitude: Largest offset that the alignment adds to the flow, in pixels.
         is_low_res_input: Whether to upscale; else the output has the size of the input.
+        scale: Upscaling factor, 2, 3, 4 or 8; 4 in the paper. Means nothing where the size stays.
         cpu_cache_length: Clips of more frames keep their features in the CPU's memory; values don't change.
 
     Raises:
-        ConfigurationError: If ``mid_channels`` isn't a multiple of 8, or another number isn't positive.
+        ConfigurationError: If ``mid_channels`` isn't a multiple of 8, the scale is another one, or a further
+            number isn't positive.
     """
 
     constants = frozenset({"spynet.mean", "spynet.std"})
     late = ("spynet",)
+    tail = ("upconv",)
     weights_licence = "Apache-2.0 (mmediting and mmagic)"
 
     def __init__(
@@ -51,6 +55,7 @@ class BasicVSRPlusPlus(VideoModel):
         num_blocks: int,
         max_residue_magnitude: float = 10,
         is_low_res_input: bool = True,
+        scale: int = 4,
         cpu_cache_length: int = 100,
     ) -> None:
         super().__init__()
@@ -63,8 +68,9 @@ class BasicVSRPlusPlus(VideoModel):
             )
         self.is_low_res_input = is_low_res_input
         self.cpu_cache_length = cpu_cache_length
-        self.scale = SCALE if is_low_res_input else 1
-        self.needs = SizeNeeds(multiple=1 if is_low_res_input else SCALE)
+        self.scale = scale if is_low_res_input else 1
+        self._enlarges = scale if is_low_res_input else _SHRINK
+        self.needs = SizeNeeds(multiple=1 if is_low_res_input else _SHRINK)
         self.spynet = SpyNet()
         self.feat_extract = _feature_extractor(mid_channels, is_low_res_input=is_low_res_input)
         self.deform_align = nn.ModuleDict(
@@ -77,7 +83,7 @@ class BasicVSRPlusPlus(VideoModel):
             }
         )
         self.reconstruction = Backbone(5 * mid_channels, mid_channels, _BLOCKS)
-        self.upconv1, self.upconv2, self.conv_hr, self.conv_last = upsampling_layers(mid_channels)
+        add_upsampling(self, mid_channels, self._enlarges)
 
     @staticmethod
     def rename_official(name: str) -> str:
@@ -104,7 +110,9 @@ class BasicVSRPlusPlus(VideoModel):
     def _seen_by_spynet(self, low: Tensor) -> Tensor:
         if self.is_low_res_input:
             return low
-        small = F.interpolate(low.flatten(0, 1), scale_factor=1 / SCALE, mode="bicubic", align_corners=False)
+        small = F.interpolate(
+            low.flatten(0, 1), scale_factor=1 / _SHRINK, mode="bicubic", align_corners=False
+        )
         return small.view(*low.shape[:2], *small.shape[1:])
 
     def _propagate(self, name: str, visits: Sequence[Sequence[Tensor]], flows: Tensor) -> list[Tensor]:
@@ -153,8 +161,8 @@ class BasicVSRPlusPlus(VideoModel):
 
     def _reconstruct(self, frame: Tensor, *known: Tensor) -> Tensor:
         features = self.reconstruction(torch.cat(known, dim=1))
-        residual = upsample(features, self.upconv1, self.upconv2, self.conv_hr, self.conv_last)
-        return residual + (bilinear_up(frame) if self.is_low_res_input else frame)
+        residual = upsample(features, self, self._enlarges)
+        return residual + (bilinear_up(frame, self.scale) if self.is_low_res_input else frame)
 
 
 def _feature_extractor(width: int, *, is_low_res_input: bool) -> nn.Module:

@@ -49,6 +49,7 @@ class VideoModel(nn.Module):
         unused_parameters: Names of parameters that the published architecture has but never uses. They get no
             gradient, and don't travel.
         constants: Names of floating-point buffers that never change. They don't travel.
+        tail: How the names of the layers begin whose shapes depend on the upscaling factor.
         late: Parts of names; parameters whose name contains one of them are pretrained, and may start to
             learn later than the others and with smaller steps (the setting ``flow``).
         weights_licence: Licence under which the authors publish weights for this network.
@@ -60,6 +61,7 @@ class VideoModel(nn.Module):
     needs: SizeNeeds = SizeNeeds()
     unused_parameters: frozenset[str] = frozenset()
     constants: frozenset[str] = frozenset()
+    tail: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     weights_licence: str = "unknown; ask whoever made them"
     checkpointing: bool = False

@@ -17,7 +17,7 @@ from fedvsr_core.layers import spynet
 from fedvsr_core.layers.implicit_alignment import ImplicitAlignment
 from fedvsr_core.layers.shifted_windows import ShiftedWindowBlock, mask_of
 from fedvsr_core.layers.spynet import SpyNet, neighbour_flows
-from fedvsr_core.layers.upsample import HIGH_WIDTH, bilinear_up, upsample, upsampling_layers
+from fedvsr_core.layers.upsample import HIGH_WIDTH, add_upsampling, bilinear_up, upsample
 from fedvsr_core.layers.warp import flow_warp
 from fedvsr_core.layers.windows import Size3
 from fedvsr_core.models.contract import Layers, Side, VideoModel
@@ -31,7 +31,7 @@ Part = Callable[..., Any]
 
 
 class IART(VideoModel):
-    """Upscales four times; any size, from one frame on.
+    """Upscales clips of any size, from one frame on.
 
     Args:
         mid_channels: Channels of the upsampling; 64 in the paper.
@@ -40,6 +40,7 @@ class IART(VideoModel):
         num_heads: Heads of the attention in each group; (6, 6, 6) in the paper. The alignment has as many as
             the first.
         window_size: Frames, rows and columns of a window; (3, 8, 8) in the paper.
+        scale: Upscaling factor, 2, 3, 4 or 8; 4 in the paper.
         in_channels: 3; other values are refused, as are those of the next arguments.
         num_frames: Frames of a backbone's input: 3.
         patch_size: 1.
@@ -53,6 +54,7 @@ class IART(VideoModel):
 
     constants = frozenset({"spynet.mean", "spynet.std", "implicit_warp.position_bias"})
     late = ("spynet",)
+    tail = ("upconv",)
     weights_licence = "MIT (IART)"
     unused_parameters = frozenset(
         f"swin_backbone.{branch}.{layer}.{kind}"
@@ -69,6 +71,7 @@ class IART(VideoModel):
         depths: Sequence[Layers],
         num_heads: Sequence[int],
         window_size: Sequence[Side],
+        scale: int = 4,
         in_channels: int = 3,
         num_frames: int = _FRAMES,
         patch_size: int = 1,
@@ -99,6 +102,7 @@ class IART(VideoModel):
         if len(window_size) != 3 or min(window_size) < 1:
             raise ConfigurationError(f"window_size must be three positive numbers, got {list(window_size)}")
         window = (window_size[0], window_size[1], window_size[2])
+        self.scale = scale
         self.cpu_cache_length = cpu_cache_length
         self.conv_before_upsample = nn.Conv2d(embed_dim, mid_channels, 3, padding=1)
         self.spynet = SpyNet()
@@ -106,7 +110,7 @@ class IART(VideoModel):
         self.swin_backbone = nn.ModuleDict(
             {name: _Backbone(embed_dim, depths, num_heads, window) for name in _BRANCHES}
         )
-        self.upconv1, self.upconv2, self.conv_hr, self.conv_last = upsampling_layers(mid_channels)
+        add_upsampling(self, mid_channels, scale)
         self.implicit_warp = ImplicitAlignment(embed_dim, num_heads[0])
 
     @staticmethod
@@ -149,10 +153,8 @@ class IART(VideoModel):
         return features
 
     def _reconstruct(self, frame: Tensor, feature: Tensor) -> Tensor:
-        residual = upsample(
-            self.conv_before_upsample(feature), self.upconv1, self.upconv2, self.conv_hr, self.conv_last
-        )
-        return residual + bilinear_up(frame)
+        residual = upsample(self.conv_before_upsample(feature), self, self.scale)
+        return residual + bilinear_up(frame, self.scale)
 
 
 class _Backbone(nn.Module):

@@ -33,6 +33,8 @@ class Recurrent(VideoModel):
         ConfigurationError: If an argument is smaller than one.
     """
 
+    tail = ("residual.",)
+
     def __init__(self, *, width: int, blocks: int, scale: int) -> None:
         super().__init__()
         if min(width, blocks, scale) < 1:

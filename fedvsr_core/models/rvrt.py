@@ -43,7 +43,7 @@ class RVRT(VideoTransformer):
     each branch of propagation, and reconstruction.
 
     Args:
-        upscale: 4, or 1 to restore without upscaling.
+        upscale: 1 to restore without upscaling, else 3 or a power of 2; 4 in the paper.
         clip_size: Frames that are visited together; only 2 is defined.
         img_size: Frames, height, width of the published training; nothing depends on them.
         window_size: Frames, rows and columns of an attention window.
@@ -68,6 +68,7 @@ class RVRT(VideoTransformer):
         ConfigurationError: If the arguments contradict each other.
     """
 
+    tail = ("upsampler.",)
     late = ("spynet",)
 
     def __init__(
@@ -99,7 +100,7 @@ class RVRT(VideoTransformer):
         self.scale = upscale
         self.channels = 3 + nonblind_denoising
         self.cpu_cache_length = cpu_cache_length
-        shrink = 1 if upscale == 4 else 4  # features have a quarter of the output's size
+        shrink = 4 if upscale == 1 else 1  # where the size stays, features have a quarter of it
         self.needs = SizeNeeds(
             multiple=shrink, minimum=shrink * max(window_size[1:]), min_frames=_CLIP, frames_multiple=_CLIP
         )
@@ -121,7 +122,7 @@ class RVRT(VideoTransformer):
             )
 
         self.spynet = SpyNet()
-        self.feat_extract: nn.Module = block(0, 3 if upscale == 4 else width, inputconv_groups[0])
+        self.feat_extract: nn.Module = block(0, width if upscale == 1 else 3, inputconv_groups[0])
         if upscale == 1:
             self.feat_extract = nn.ModuleDict(
                 {
@@ -150,7 +151,7 @@ class RVRT(VideoTransformer):
         )
         self.reconstruction = block(2, 5 * width, inputconv_groups[5])
         self.conv_before_upsampler = nn.Sequential(FrameConv(embed_dims[2], _HEAD, 1), nn.LeakyReLU(0.1))
-        self.upsampler = Upsampler(scale=4, width=_HEAD)
+        self.upsampler = Upsampler(scale=4 if upscale == 1 else upscale, width=_HEAD)
         self.conv_last = FrameConv(_HEAD, 3, 3)
         for module in self.modules():
             if isinstance(module, WindowAttention):
@@ -174,7 +175,7 @@ class RVRT(VideoTransformer):
         return torch.cat(detail, dim=1) + resized(images, self.scale)
 
     def _at_feature_size(self, images: Tensor) -> Tensor:
-        if self.scale == 4:
+        if self.scale != 1:
             return images
         small = F.interpolate(images.flatten(0, 1), scale_factor=0.25, mode="bicubic", align_corners=False)
         return small.view(*images.shape[:3], *small.shape[-2:])
@@ -299,8 +300,6 @@ class FeatureBlock(nn.Module):
 def _check(
     upscale: int, clip_size: int, widths: Sequence[int], groups: Sequence[int], nonblind: bool
 ) -> None:
-    if upscale not in (1, 4):
-        raise ConfigurationError(f"upscale must be 4 or 1, got {upscale}")
     if clip_size != _CLIP:
         raise ConfigurationError(f"clip_size must be 2, got {clip_size}")
     if widths[0] != widths[1]:

@@ -70,6 +70,7 @@ class VRT(VideoTransformer):
         ConfigurationError: If the arguments contradict each other.
     """
 
+    tail = ("upsample.",)
     late = ("spynet", "deform")
 
     def __init__(

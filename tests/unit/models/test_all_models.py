@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from fedvsr_core.checkpoints.pretrained import load_network
 from fedvsr_core.checkpoints.store import load_model, save_model
 from fedvsr_core.components import build
 from fedvsr_core.models.contract import VideoModel
@@ -57,6 +58,34 @@ def test_the_configuration_says_all_and_agrees_with_the_data(name):
     network = build(settings.model)
     assert network.scale == settings.degradation["scale"]
     assert type(network).__module__.startswith("fedvsr_core.models.")
+
+
+@pytest.mark.parametrize("factor", [2, 3, 8])
+@pytest.mark.parametrize("name", SMALL)
+def test_other_factors(name, factor):
+    network = build(compose({"model": name, "overrides": f"degradation.scale={factor}"}).model)
+    high = network(clip(1, frames_of(network), 8, 9))
+    assert high.shape == (1, frames_of(network), 3, factor * 8, factor * 9)
+    high.square().mean().backward()
+    tail = {name: weight for name, weight in network.named_parameters() if name.startswith(network.tail)}
+    assert tail
+    assert all(weight.grad.any() for weight in tail.values())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_of_another_factor_load_up_to_the_tail(name, tmp_path, caplog):
+    source = build(settings(name)).state_dict()
+    save_model(tmp_path / "four.safetensors", source, settings(name))
+    network = build(compose({"model": name, "overrides": "degradation.scale=2"}).model)
+    own = {name: weight.clone() for name, weight in network.state_dict().items()}
+    load_network(network, tmp_path / "four.safetensors", any_factor=True)
+    (said,) = caplog.messages
+    anew = set(said.partition("these begin anew: ")[2].split(", "))
+    assert said.startswith(f"'{tmp_path}/four.safetensors' is for another upscaling factor than 2;")
+    assert anew
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, own[name] if name in anew else source[name]), name
+        assert name.startswith(network.tail) or name not in anew
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -106,7 +106,7 @@ def test_the_networks_tables_start_as_published():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"upscale": 2}, r"^upscale must be 4 or 1, got 2$"),
+        ({"upscale": 5}, r"^upscale must be 1, 3 or a power of 2, got 5$"),
         ({"clip_size": 3}, r"^clip_size must be 2, got 3$"),
         ({"embed_dims": (8, 12, 8)}, r"^the first two of embed_dims must be equal, got \[8, 12, 8\]$"),
         ({"inputconv_groups": (1,) * 5}, r"^inputconv_groups must have six entries, got \[1, 1, 1, 1, 1\]$"),
