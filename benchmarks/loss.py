@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from fedvsr_core.components import build
-from fedvsr_core.losses.detail_bands import WaveletBands
+from fedvsr_core.losses.detail_bands import PytorchWaveletsBands
 from fedvsr_core.losses.high_frequency import HighFrequencyLoss
 from server_app.config import compose, options
 
@@ -45,7 +45,7 @@ def of_bands(bands: list[Tensor]) -> Tensor:
 
 def pytorch_wavelets(output: Tensor, target: Tensor) -> Tensor:
     """The library's 2D and 1D transforms, one after the other."""
-    return of_bands(WaveletBands("haar")(output - target, over_time=True)[1])
+    return of_bands(PytorchWaveletsBands("haar")(output - target, over_time=True)[1])
 
 
 def dense_matrices(output: Tensor, target: Tensor) -> Tensor:

@@ -48,6 +48,10 @@ _OURS = {
 }
 
 
+class EngineTimeoutError(FederationError):
+    """An engine that doesn't answer in time."""
+
+
 def environment() -> dict[str, str]:
     """What Flower's programs are started with: the caller's world, and what makes them fit for it."""
     programs = Path(sys.executable).parent  # flwr starts its other programs by PATH
@@ -225,7 +229,11 @@ def _started(home: Path, tell: Callable[[str], object]) -> LocalEngine:
     folder.mkdir(exist_ok=True)
     port = _port_for(folder)
     tell(f"starting an engine on port {port}; 'fedvsr stop' ends it")
-    return _start(folder, port, ours)
+    try:
+        return _start(folder, port, ours)
+    except EngineTimeoutError as error:
+        tell(f"{error}; tried once more now")
+        return _start(folder, port, ours)
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
@@ -268,7 +276,7 @@ def _start(folder: Path, port: int, ours: Mapping[str, str]) -> LocalEngine:
                     f" {last[-1].strip() if last else 'without a word'}; '{said}' has more"
                 )
             if time.monotonic() > end:
-                raise FederationError(
+                raise EngineTimeoutError(
                     f"the engine must answer on port {port} within {START_S:.0f} s, but doesn't; the machine"
                     f" may be too busy, '{log}' has more"
                 )
@@ -278,6 +286,15 @@ def _start(folder: Path, port: int, ours: Mapping[str, str]) -> LocalEngine:
         raise
     write_atomically(folder / "port", str(port).encode())
     return LocalEngine(psutil.Process(process.pid), folder, port, ours)
+
+
+def next_port() -> int:
+    """The port that an engine would be started on.
+
+    Raises:
+        FederationError: If the one that the environment names is none, or is taken.
+    """
+    return _port_for(flower_home() / _FIRST)
 
 
 def _port_for(folder: Path) -> int:

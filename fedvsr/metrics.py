@@ -1,6 +1,6 @@
 """Metrics as functions, on arrays and on tensors.
 
-Both clips are uint8 arrays (T, H, W, 3), or tensors (T, 3, H, W) in [0, 1], which are clamped and rounded to
+Clips are uint8 arrays (T, H, W, 3), or tensors (T, 3, H, W) in [0, 1], which are clamped and rounded to
 8 bits as every table has them; a single frame lacks the first axis. Colours are RGB.
 """
 
@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fedvsr_core.errors import ShapeError
+from fedvsr_core.errors import ConfigurationError, ShapeError
+from fedvsr_core.metrics import niqe as niqe_module
 from fedvsr_core.metrics import perceptual, temporal
 from fedvsr_core.metrics import psnr as psnr_module
 from fedvsr_core.metrics import ssim as ssim_module
@@ -22,12 +23,12 @@ from fedvsr_core.metrics import vmaf as vmaf_module
 from fedvsr_core.metrics.average import Mean
 from fedvsr_core.metrics.backbones import Net
 from fedvsr_core.metrics.colour import Channel
-from fedvsr_core.metrics.names import METRICS
+from fedvsr_core.metrics.names import METRICS, check_names
 from fedvsr_core.metrics.per_frame import Frames, Scores
 from fedvsr_core.metrics.suite import Suite
 from fedvsr_core.metrics.vmaf import Vmaf
 
-__all__ = ("lpips", "names", "psnr", "score", "ssim", "tlp", "tof", "vmaf", "warping_error")
+__all__ = ("lpips", "names", "niqe", "psnr", "score", "ssim", "tlp", "tof", "vmaf", "warping_error")
 
 Clip = npt.NDArray[Any] | Tensor
 
@@ -38,24 +39,28 @@ def names() -> list[str]:
 
 
 def score(
-    output: Clip, target: Clip, metrics: Sequence[str] = ("psnr-y", "ssim-y"), *, border: int = 0
+    output: Clip, target: Clip | None, metrics: Sequence[str] = ("psnr-y", "ssim-y"), *, border: int = 0
 ) -> dict[str, float]:
     """Means over the frames of a clip, by name of the metric.
 
     Args:
         output: A clip.
-        target: Its ground truth.
+        target: Its ground truth; None where no metric needs one, as ``niqe``.
         metrics: Of `names`.
         border: Pixels cut off on all four sides, for PSNR and SSIM.
 
     Raises:
-        ConfigurationError: If a name is unknown.
+        ConfigurationError: If a name is unknown, or a metric needs the ground truth and there is none.
         MissingToolError: If a metric needs a package, program or file that isn't here.
         ShapeError: If the clips can't be compared.
     """
+    check_names(metrics)
+    if target is None and (comparing := [name for name in metrics if METRICS[name].reference]):
+        raise ConfigurationError(f"without a ground truth there is no {', '.join(comparing)}")
     suite = Suite(metrics, border=border, device=torch.device("cpu"))
     with suite.clip() as scorer:
-        scorer.add(_frames(output), _frames(target))
+        clips = (_frames(output), _frames(output if target is None else target))
+        scorer.add(*(clip if clip.ndim == 4 else clip[None] for clip in clips))
         values = scorer.values()
     return {name: Mean.of(values[name]).value for name in metrics}
 
@@ -75,6 +80,11 @@ def lpips(
 ) -> float | Scores:
     """LPIPS; see `fedvsr_core.metrics.perceptual.LPIPS`."""
     return _lpips(net, weights)(_frames(output), _frames(target))
+
+
+def niqe(output: Clip) -> float | Scores:
+    """Naturalness without a ground truth; see `fedvsr_core.metrics.niqe.niqe`."""
+    return niqe_module.niqe(_frames(output))
 
 
 def vmaf(output: Clip, target: Clip, fps: float = 25) -> Vmaf:

@@ -211,11 +211,13 @@ class Run(_Section):
     Attributes:
         root: Absolute folder that holds the run directories.
         resume: Absolute run directory to continue, or None.
+        command: The command as it was typed, or empty.
         keep: Checkpoints of single rounds to keep, beside the last and the best.
     """
 
     root: str
     resume: str | None
+    command: str = ""
     keep: int = Field(ge=0)
 
     @field_validator("root", "resume")

@@ -91,6 +91,7 @@ def _run(grid: Grid, context: Context) -> None:
         facts = provenance(
             run_id=context.run_id,
             run_config=run_config,
+            typed=settings.run.command,
             seed=settings.seed,
             device=devices.describe(devices.choose()),
             code=code_digest(),

@@ -28,6 +28,8 @@ LEAST_NODES = 2
 """Nodes to wait for where neither the configuration nor the simulation says how many there are."""
 
 POLL_S = 1.0
+REPEAT_S = 30.0
+"""How often it is said again who is waited for."""
 
 QUERY_S = 120.0
 """A query that has no answer by then is asked again; each time it gets twice as long, for busy machines."""
@@ -118,7 +120,7 @@ class Members:
         return self._wait(lambda here: self._settings.min_replies, strict=False)
 
     def _wait(self, enough: Callable[[Sequence[Member]], int], *, strict: bool) -> dict[str, Member]:
-        end, told = time.monotonic() + self._settings.wait_s, -1
+        end, told, again = time.monotonic() + self._settings.wait_s, -1, 0.0
         while True:
             registered = {node.node_id: node.name for node in self._grid.get_nodes()}
             nodes = set(registered)
@@ -149,9 +151,10 @@ class Members:
                     f" {self._settings.wait_s:.0f} s{missing}{failing}; start the missing SuperNodes, or"
                     " lower cohort.nodes and cohort.min_replies, and resume this run"
                 )
-            if len(here) != told:
-                told = len(here)
-                _log.info("waiting for nodes: %d of %d are here%s", told, enough(here), missing)
+            if len(here) != told or time.monotonic() > again:
+                told, again = len(here), time.monotonic() + REPEAT_S
+                failing = "".join(f"; node {node} says: {no.reason}" for node, no in self._failing.items())
+                _log.info("waiting for nodes: %d of %d are here%s%s", told, enough(here), missing, failing)
             time.sleep(POLL_S)
 
     def _themselves(self, registered: Mapping[int, str]) -> list[Member]:

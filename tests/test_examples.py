@@ -205,6 +205,17 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target), f"'{link}': there is no such heading"
 
 
+PATH = re.compile(
+    r"`((?:benchmarks|client_app|conf|deploy|docs|fedvsr|fedvsr_core|server_app|tests)/[\w./*-]+)`"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_paths_are_there(page):
+    named = {path.rstrip("/") for path in PATH.findall(page.read_text()) if "NAME" not in path}
+    assert [path for path in named if not list(ROOT.glob(path))] == []
+
+
 def anchors(page):
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

@@ -91,6 +91,10 @@ def compare(
         trial.check(settings)
         return settings
 
+    typer.echo(
+        f"{', '.join(plan.strategies)}, seeds {seeds}: trained one after another by {clients} clients, in"
+        f" '{folder}'; stopped, the same command continues"
+    )
     entries = entries_of(
         plan.strategies, plan.variants, clients, lambda entry: composed(Trial(entry, 0, folder))
     )

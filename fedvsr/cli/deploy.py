@@ -3,6 +3,8 @@
 import secrets
 import shlex
 import shutil
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -146,12 +148,24 @@ def register_command(
     if not NAME.fullmatch(name):
         raise ConfigurationError(f"'{name}' must be a site's name, as in its site.toml; give it with --name")
     typer.echo(f"{public_key}: '{name}', {key_fingerprint(public_key)}")
+    if not _listens(server.superlink_port):
+        raise FederationError(
+            f"no SuperLink listens on port {server.superlink_port}, so '{public_key}' isn't registered; start"
+            f" it with 'systemctl start fedvsr-superlink' or 'fedvsr deploy start {folder} superlink', then"
+            " repeat this"
+        )
     words = ("supernode", "register", str(public_key.resolve()), CONNECTION, "--name", name)
     if engine.flwr(*words, home=server.home):
         raise FederationError(
-            f"'{public_key}' isn't registered; if the SuperLink is unavailable, start it; if the key is in"
-            " use, it is registered already, or was once removed: then the site makes a new one"
+            f"'{public_key}' isn't registered; if the key is in use, it is registered already, or was once"
+            " removed: then the site makes a new one"
         )
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
 
 
 @app.command("install")

@@ -20,11 +20,12 @@ from fedvsr_core.inference.tiles import WHOLE, Tiling
 
 def evaluate(
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Ground truth: a video, a folder of frames, a folder of these, or a dataset's name."
+            help="Ground truth: a video, a folder of frames, a folder of these, or a dataset's name. Without"
+            " it, --upscaled is scored by --metrics that need none, such as niqe."
         ),
-    ],
+    ] = None,
     protocol: Annotated[
         str, typer.Option(help="How to score: a name of conf/protocol, or a yaml file of your own.")
     ] = "sample",

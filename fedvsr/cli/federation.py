@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from fedvsr import engine
 from fedvsr.endings import Ended, held_back, raised, say
 from fedvsr.installed_app import app_folder
 from fedvsr.run_config import check_run_config, parse_run_config
+from fedvsr.run_display import displayed, whole_log
 from fedvsr.stopping import end_run, stop_named
 from fedvsr_core.errors import REFUSED, ConfigurationError
 from server_app.records.run_dir import ANNOUNCED
@@ -22,20 +25,24 @@ _OURS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4}  (?P<words>.*)")
 """A line of our log. What clients say stands further to the right."""
 _ERROR = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt)\b: .+")
 """The last line of a traceback."""
+_LATE = "timed out during startup"
+"""What Ray says if it doesn't start in time."""
 STOPPED = 3
 """Exit status of a run that was stopped from elsewhere."""
 
 
 @dataclass
 class Listener:
-    """Shows a run's log, and remembers what decides whether it can be continued.
+    """Hears a run's log, and remembers what decides whether it can be continued.
 
     Attributes:
+        show: Shows a line.
         run_dir: The run directory, once the log has named it.
         cause: What ended the run, as far as the log tells: our own sentence, else the first error.
         refused: Whether the server has ended the run itself, with a reason.
     """
 
+    show: Callable[[str], object] = say
     run_dir: str = ""
     cause: str = ""
     refused: bool = False
@@ -53,7 +60,7 @@ class Listener:
             self.refused, self.cause = True, said["words"].removeprefix(REFUSED)
         elif not self.cause and _ERROR.fullmatch(line.strip()) and not line.startswith(" "):
             self.cause = line.strip()
-        say(line)
+        self.show(line)
 
 
 def run(
@@ -69,12 +76,21 @@ def run(
         int | None, typer.Option(min=1, help="Simulated clients; Flower's default is 2.")
     ] = None,
     federation_config: Annotated[str, typer.Option(help="As for 'flwr run'.")] = "",
-    data: Annotated[Path | None, typer.Option(help="Folder of videos to train on.")] = None,
+    strategy: Annotated[str, typer.Option(help="A name of conf/strategy.")] = "",
+    model: Annotated[str, typer.Option(help="A name of conf/model.")] = "",
+    data: Annotated[
+        str, typer.Option(help="A name of conf/data, or a folder of videos to train on, such as ./videos.")
+    ] = "",
+    experiment: Annotated[str, typer.Option(help="A name of conf/experiment.")] = "",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One more setting, such as rounds=20; any number.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the run's directory.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Directory of an earlier run, to go on with.")] = None,
     resumes: Annotated[
         int, typer.Option(min=0, help="How often a run that crashed is continued after its last round.")
     ] = 0,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Flower's and Ray's lines, too.")] = False,
     detach: Annotated[bool, typer.Option(help="Leave the run to itself; 'fedvsr stop RUN' ends it.")] = False,
 ) -> None:
     """Run a federation, and show its log.
@@ -89,7 +105,19 @@ def run(
         )
     folder = app or app_folder()
     try:
-        words = _with_paths(parse_run_config(run_config), data=data, output=output, resume=resume)
+        words = parse_run_config(run_config)
+        words |= {
+            key: name
+            for key, name in (("strategy", strategy), ("model", model), ("experiment", experiment))
+            if name
+        }
+        if "/" not in data and (folder / "conf" / "data" / f"{data}.yaml").is_file():
+            words, data = words | {"data": data}, ""
+        if settings:
+            more = " ".join(map(shlex.quote, settings))
+            words |= {"overrides": f"{words.get('overrides', '')} {more}".strip()}
+        words = _with_paths(words, data=Path(data) if data else None, output=output, resume=resume)
+        words = _with_command(words)
         had = _checked(folder, superlink, words)
     except ConfigurationError as error:
         typer.echo(f"Error: {error}", err=True)
@@ -98,16 +126,26 @@ def run(
     size = f"num-supernodes={clients} " if clients else ""
     try:
         with raised():
-            status = _run(folder, superlink, words, size + federation_config, resumes, detach=detach)
+            status = _run(
+                folder, superlink, words, size + federation_config, resumes, detach=detach, verbose=verbose
+            )
     except Ended as ended:
         raise typer.Exit(ended.status) from ended
     raise typer.Exit(status)
 
 
 def _run(
-    app: Path, superlink: str, words: dict[str, Any], federation: str, resumes: int, *, detach: bool
+    app: Path,
+    superlink: str,
+    words: dict[str, Any],
+    federation: str,
+    resumes: int,
+    *,
+    detach: bool,
+    verbose: bool,
 ) -> int:
-    for resumed in range(resumes + 1):
+    resumed, late = 0, False
+    while True:
         run_id, listener = "", Listener()
         try:
             run_id = engine.submit(
@@ -123,7 +161,8 @@ def _run(
                     say(f"run {run_id}: 'fedvsr runs' shows it, 'fedvsr stop {run_id}{where}' ends it\n")
                 return 0
             _tell(f"run {run_id} is submitted")
-            seen = engine.follow(run_id, superlink, listener.hear)
+            with displayed(run_id, verbose=verbose) as listener.show:
+                seen = engine.follow(run_id, superlink, listener.hear)
         except Ended as ended:
             if run_id or ended.run_id:
                 _end(run_id or ended.run_id, superlink, listener, ended)
@@ -133,16 +172,25 @@ def _run(
             say(f"{ending}\n")
             return 0
         cause = listener.cause or seen.get("status-details") or "it gave no reason"
+        if _LATE in cause and not listener.run_dir:
+            cause = (
+                "the simulation didn't start in its 30 s: the machine is too busy; run again when it is"
+                " less so"
+            )
+            if not late:
+                late = True
+                say(f"{ending}: {cause}; tried once more now\n")
+                continue
         stays = seen["status"] == "finished:stopped"
         if stays or listener.refused or resumed == resumes:
-            say(f"{_how_to_go_on(listener.run_dir)}{ending}: {cause}\n")
+            say(f"the whole log: {whole_log(run_id)}\n{_how_to_go_on(listener.run_dir)}{ending}: {cause}\n")
             return STOPPED if stays else 1
         say(f"{ending}: {cause}\n")
         if listener.run_dir:
             words = _with_paths({}, resume=Path(listener.run_dir))
         where = listener.run_dir or "it had no run directory yet"
-        say(f"run {run_id} crashed; it is continued, {resumed + 1} of at most {resumes} times ({where})\n")
-    raise AssertionError("the last of the runs returns")
+        resumed += 1
+        say(f"run {run_id} crashed; it is continued, {resumed} of at most {resumes} times ({where})\n")
 
 
 def stop(
@@ -177,6 +225,14 @@ def _with_paths(
     if data is not None and not words.get("data"):
         words = words | {"data": "videos"}
     return words | {"overrides": overrides(given, str(words.get("overrides", "")))}
+
+
+def _with_command(words: dict[str, Any]) -> dict[str, Any]:
+    """A run-config that knows the command as it was typed, for the run's summary."""
+    typed = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    if not typed.startswith("fedvsr run") or "\n" in typed:  # called from Python
+        return words
+    return words | {"overrides": overrides({"run.command": typed}, str(words.get("overrides", "")))}
 
 
 def _checked(app: Path, superlink: str, words: dict[str, Any]) -> int | None:

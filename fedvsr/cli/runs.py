@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from fedvsr.runs import RunState, runs_in
 from fedvsr_core.errors import DataError
@@ -17,6 +17,8 @@ from server_app.records.history import Evaluation
 from server_app.records.markdown import signed
 from server_app.records.run_dir import run_root
 
+_BESIDE = 50
+"""Columns that the rest of the table needs."""
 _REASON = 100
 """Characters of a reason that a table has room for; ``--json`` has all of it."""
 
@@ -35,13 +37,15 @@ def runs(
     if as_json:
         typer.echo(json.dumps([_facts(run) for run in states], indent=2))
         return
-    table = Table("run", "state", "rounds", "best score", "protocol")
+    longest = max((len(run.path.name) for run in states), default=0)
+    table = Table(Column("run", min_width=longest), "state", "rounds", "best score", "protocol")
     for run in states:
         state = f"{run.state}, resumable" if run.resumable else run.state
         rounds = f"{run.done}/{run.rounds or '?'}"
         score, protocol = (_score(run.best), _protocol(run.best)) if run.best else ("", "")
         table.add_row(escape(run.path.name), state, rounds, score, escape(protocol))
-    Console().print(table)
+    # A name is there to be copied: where it doesn't fit, the table is wider than the terminal.
+    Console(width=max(Console().width, longest + _BESIDE)).print(table)
     for run in states:
         if run.reason:
             typer.echo(f"{run.path.name}: {run.reason:.{_REASON}}")

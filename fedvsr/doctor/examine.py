@@ -8,6 +8,7 @@ from fedvsr.deploy.server import Server
 from fedvsr.deploy.site import Site
 from fedvsr.doctor.bundles import check_bundles
 from fedvsr.doctor.connection import check_connection, check_lifetime
+from fedvsr.doctor.extras import check_engine, check_extras, check_tools
 from fedvsr.doctor.finding import Finding, ok, problem
 from fedvsr.doctor.folders import check_data_folder, check_writable_folder
 from fedvsr.doctor.machine import (
@@ -29,6 +30,9 @@ def examine_machine() -> Iterator[Finding]:
     yield from check_software()
     yield check_device()
     yield check_runtime_installation()
+    yield from check_extras()
+    yield from check_tools()
+    yield from check_engine()
 
 
 def examine_site(site: Site) -> Iterator[Finding]:

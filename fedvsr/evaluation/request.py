@@ -23,6 +23,7 @@ from fedvsr_core.errors import ConfigurationError
 from fedvsr_core.evaluation.videos import Restore, Video, score_video
 from fedvsr_core.inference.tiles import WHOLE, Tiling
 from fedvsr_core.inference.upscale import CONTEXT, upscale_frames
+from fedvsr_core.metrics.names import METRICS, check_names
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.metrics.suite import Suite, Values
 from fedvsr_core.models.contract import VideoModel
@@ -38,7 +39,8 @@ class Request:
     """What is to be scored, and how.
 
     Attributes:
-        data: The ground truth, as `fedvsr.evaluation.videos.videos_to_score` finds it.
+        data: The ground truth, as `fedvsr.evaluation.videos.videos_to_score` finds it; None: there is none,
+            and what was upscaled is scored by metrics that need none.
         protocol: A name of ``conf/protocol``, or a yaml file.
         metrics: Further metrics, which don't change the protocol's own.
         checkpoint: The model to score, or None.
@@ -52,7 +54,7 @@ class Request:
         tiling: How frames are cut for the network.
     """
 
-    data: str
+    data: str | None
     protocol: str = "sample"
     metrics: tuple[str, ...] = ()
     checkpoint: Path | None = None
@@ -84,15 +86,21 @@ class Evaluation:
     """
 
     def __init__(self, request: Request) -> None:
+        if request.data is None:
+            request = _without_truth(request)
         self._request = request
         self._device = devices.choose(request.device)
         self._model = load_model(request.checkpoint) if request.checkpoint else None
         self._scale = _scale(self._model.scale if self._model else None, request.scale)
         self.protocol = _protocol(request)
-        self._degradation = None if request.low_frames else _degradation(self.protocol.low, self._scale)
+        low = None if request.low_frames else self.protocol.low
+        self._degradation = _degradation(low, self._scale) if low else None
         self._suite = Suite(self.protocol.metrics, border=self.protocol.border, device=self._device)
         self.videos = videos_to_score(
-            request.data, scale=self._scale, low=request.low_frames, degradation=self._degradation
+            request.data or str(request.upscaled),
+            scale=self._scale,
+            low=request.low_frames,
+            degradation=self._degradation,
         )
         clips = [video.name for video in self.videos]
         self._upscaled = matching(request.upscaled, clips) if request.upscaled else {}
@@ -137,7 +145,9 @@ class Evaluation:
         return {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "data": request.data,
-            "low-resolution frames": _low(self.videos, request.low_frames, self.protocol),
+            "low-resolution frames": _low(self.videos, request.low_frames, self.protocol)
+            if request.data
+            else None,
             "upscaled": str(request.upscaled) if request.upscaled else None,
             "checkpoint": str(request.checkpoint) if request.checkpoint else None,
             "checkpoint's sha256": sha256_of(request.checkpoint) if request.checkpoint else None,
@@ -151,6 +161,18 @@ class Evaluation:
         }
 
 
+def _without_truth(request: Request) -> Request:
+    """The same, of frames as they are."""
+    check_names(request.metrics or ["niqe"])
+    comparing = [name for name in request.metrics if METRICS[name].reference]
+    if comparing or not request.metrics or not request.upscaled or request.checkpoint:
+        raise ConfigurationError(
+            "without --data, give --upscaled and --metrics that need no ground truth, such as niqe"
+            + (f"; got {', '.join(comparing)}" if comparing else "")
+        )
+    return replace(request, bicubic=False, scale=1)
+
+
 def _scale(of_model: int | None, asked: int | None) -> int:
     if of_model and asked and of_model != asked:
         raise ConfigurationError(f"the checkpoint's model upscales by {of_model}, --scale says {asked}")
@@ -159,6 +181,16 @@ def _scale(of_model: int | None, asked: int | None) -> int:
 
 def _protocol(request: Request) -> Protocol:
     """The protocol, with the metrics and the low-resolution frames that are asked for."""
+    if request.data is None:
+        return Protocol(
+            name="no-truth",
+            metrics=request.metrics,
+            border=0,
+            frames="all",
+            skip=0,
+            averaging="clips",
+            low=None,
+        )
     name = request.protocol
     if Path(name).suffix in (".yaml", ".yml"):
         settings = load_component(Path(name))
@@ -172,9 +204,9 @@ def _protocol(request: Request) -> Protocol:
     return replace(protocol.extended(request.metrics), low=request.low or protocol.low or "bi")
 
 
-def _degradation(name: str | None, scale: int) -> Degradation:
+def _degradation(name: str, scale: int) -> Degradation:
     if name not in (known := options("degradation")):
-        raise ConfigurationError(f"there is no degradation '{name}'{nearest(str(name), known)}")
+        raise ConfigurationError(f"there is no degradation '{name}'{nearest(name, known)}")
     overrides = f"degradation={name} degradation.scale={scale}"
     degradation: Degradation = build(compose({"overrides": overrides}).degradation)
     return degradation

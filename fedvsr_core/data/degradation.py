@@ -181,6 +181,12 @@ def bicubic_down(frames: Frames, scale: int = 4, device: str | None = None) -> F
     return resample(modcrop(frames, scale), lambda size: _bicubic_taps(size, size // scale), device)
 
 
+def bicubic_half(plane: FloatArray) -> FloatArray:
+    """Shrink one plane (2H, 2W) to (H, W) as `bicubic_down` does, without rounding."""
+    rows, columns = (_bicubic_taps(size, size // 2).matrix(size) for size in plane.shape)
+    return rows @ plane @ columns.T
+
+
 def bicubic_up(frames: Frames, scale: int = 4) -> Frames:
     """Enlarge frames as MATLAB's ``imresize(frame, scale, 'bicubic')`` does: the baseline of every table.
 

@@ -28,6 +28,12 @@ class Taps:
     positions: Positions
     weights: FloatArray
 
+    def matrix(self, size: int) -> FloatArray:
+        """The resampling of an axis of ``size`` pixels as a matrix (out, size)."""
+        matrix = np.zeros((len(self.weights), size))
+        np.add.at(matrix, (np.arange(len(matrix))[:, None], self.positions), self.weights)
+        return matrix
+
 
 def resample(frames: Frames, axis_taps: Callable[[int], Taps], device: str | None = None) -> Frames:
     """Resample height, then width, of each frame; clip, then round half up, once at the end.
@@ -81,15 +87,8 @@ def _resample_on(frames: Frames, rows: Taps, columns: Taps, device: str) -> Fram
 
     height, width = frames.shape[-3:-1]
     down, across = (
-        torch.from_numpy(_matrix(taps, size)).to(device) for taps, size in ((rows, height), (columns, width))
+        torch.from_numpy(taps.matrix(size)).to(device) for taps, size in ((rows, height), (columns, width))
     )
     planes = torch.from_numpy(np.ascontiguousarray(frames)).to(device).double().movedim(-1, -3)
     result = (down @ planes @ across.T).clamp_(0, 255).add_(0.5).to(torch.uint8)
     return np.asarray(result.movedim(-3, -1).cpu().numpy())
-
-
-def _matrix(taps: Taps, size: int) -> FloatArray:
-    """The resampling as a matrix (out, size)."""
-    matrix = np.zeros((len(taps.weights), size))
-    np.add.at(matrix, (np.arange(len(matrix))[:, None], taps.positions), taps.weights)
-    return matrix

@@ -1,5 +1,8 @@
 """The detail bands of a separable wavelet transform, as PyWavelets computes them."""
 
+from importlib import import_module
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -41,11 +44,8 @@ class HaarBands(nn.Module):
         return (even + odd) * 0.5**0.5, (even - odd) * 0.5**0.5
 
 
-class WaveletBands(nn.Module):
-    """One level of the transform with any discrete wavelet of PyWavelets, through pytorch-wavelets.
-
-    Axes are extended by reflection, mode ``symmetric``, before pytorch-wavelets filters them: its own
-    extension is right in value, but not in gradient. Slower by far than `HaarBands`.
+class PtwtBands(nn.Module):
+    """One level of the transform with any discrete wavelet of PyWavelets, through ptwt.
 
     Args:
         wavelet: Name of an orthogonal or biorthogonal wavelet, such as ``db2`` or ``bior2.2``.
@@ -55,24 +55,45 @@ class WaveletBands(nn.Module):
         ConfigurationError: If there is no such wavelet.
     """
 
+    def __init__(self, wavelet: str) -> None:
+        super().__init__()
+        _taps(wavelet, "ptwt", "'fedvsr[wavelets]'")
+        self.wavelet = wavelet
+
+    def forward(self, clip: Tensor, over_time: bool) -> Bands:
+        """Transform a clip.
+
+        Args:
+            clip: (B, T, C, H, W).
+            over_time: Whether to transform the frame axis too.
+
+        Returns:
+            The low band and the seven detail bands, three without time; each has the clip's axes.
+        """
+        low, *details = _by_ptwt(clip, self.wavelet, over_time)
+        return low, details
+
+
+class PytorchWaveletsBands(nn.Module):
+    """The same as `PtwtBands`, through pytorch-wavelets.
+
+    Axes are extended by reflection, mode ``symmetric``, before pytorch-wavelets filters them: its own
+    extension is right in value, but not in gradient. Slower by far.
+
+    Args:
+        wavelet: As for `PtwtBands`.
+
+    Raises:
+        MissingToolError: If pytorch-wavelets isn't installed.
+        ConfigurationError: If there is no such wavelet.
+    """
+
     low_pass: Tensor
     high_pass: Tensor
 
     def __init__(self, wavelet: str) -> None:
         super().__init__()
-        try:
-            import pytorch_wavelets  # noqa: F401 (needed later; its absence is told now)
-            import pywt
-        except ImportError as error:
-            raise MissingToolError(
-                f"wavelet '{wavelet}' needs pytorch-wavelets ({error});"
-                " pip install 'fedvsr[wavelets]', or use 'haar'"
-            ) from error
-        if wavelet not in pywt.wavelist(kind="discrete"):
-            raise ConfigurationError(
-                f"wavelet must be a discrete one of PyWavelets, such as 'db2', got '{wavelet}'"
-            )
-        taps = pywt.Wavelet(wavelet)
+        taps = _taps(wavelet, "pytorch_wavelets", "pytorch-wavelets==1.3.0 'setuptools<81'")
         self.length = len(taps.dec_lo)
         self.register_buffer("low_pass", torch.tensor(taps.dec_lo[::-1], dtype=torch.float64)[None, None])
         self.register_buffer("high_pass", torch.tensor(taps.dec_hi[::-1], dtype=torch.float64)[None, None])
@@ -113,7 +134,37 @@ class WaveletBands(nn.Module):
         return (size + self.length - 1) // 2
 
 
-# A compiler takes these as one step each: pytorch-wavelets asks PyWavelets for sizes, which can't be traced.
+def _taps(wavelet: str, library: str, install: str) -> Any:  # noqa: ANN401 (PyWavelets has no types)
+    """The wavelet's filters; says now what is missing."""
+    try:
+        import_module(library)
+        pywt = import_module("pywt")
+    except ImportError as error:
+        raise MissingToolError(
+            f"wavelet '{wavelet}' needs {library.replace('_', '-')} ({error}); pip install {install}, or use"
+            " 'haar'"
+        ) from error
+    if wavelet not in pywt.wavelist(kind="discrete"):
+        raise ConfigurationError(
+            f"wavelet must be a discrete one of PyWavelets, such as 'db2', got '{wavelet}'"
+        )
+    return pywt.Wavelet(wavelet)
+
+
+# A compiler takes these as one step each: the libraries ask PyWavelets for sizes, which can't be traced.
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _by_ptwt(clip: Tensor, wavelet: str, over_time: bool) -> list[Tensor]:
+    """(B, T, C, H, W) to all bands, the low one first."""
+    import ptwt
+
+    bands = [clip]
+    # Its transform of several axes at once takes all products of the filters' taps: 76 cubed for db38.
+    for axis in (1, 3, 4) if over_time else (3, 4):
+        halves = [ptwt.wavedec(band.movedim(axis, -1), wavelet, mode="symmetric", level=1) for band in bands]
+        bands = [half.movedim(-1, axis) for pair in halves for half in pair]
+    return bands
+
+
 @torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def _split_space(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """(N, C, H, W) to the low band (N, C, 1, H/2, W/2) and the details (N, C, 3, H/2, W/2)."""

@@ -1,6 +1,6 @@
 """The high-frequency loss: Charbonnier on the detail bands of a 3D wavelet transform."""
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from fedvsr_core.errors import ConfigurationError, ShapeError
 from fedvsr_core.losses.charbonnier import subtract
-from fedvsr_core.losses.detail_bands import HaarBands, WaveletBands
+from fedvsr_core.losses.detail_bands import HaarBands, PtwtBands, PytorchWaveletsBands
 from fedvsr_core.losses.haar_charbonnier import HaarCharbonnier
 
 Levels = Annotated[int, Field(ge=1, le=16)]
 """How often the low band is split again."""
+Library = Literal["ptwt", "pytorch-wavelets"]
+"""What transforms with wavelets other than Haar."""
 
 
 class HighFrequencyLoss(nn.Module):
@@ -31,23 +33,31 @@ class HighFrequencyLoss(nn.Module):
             ``wavelets``.
         levels: At least 1; the paper's is 1, and after 16 nothing is left of 65,536 pixels.
         eps: Smoothing, > 0; the paper's value. At equality the loss is its root, 3.2e-5.
+        library: What transforms if the wavelet isn't Haar; both give the same.
 
     Raises:
         ConfigurationError: If an argument is out of its range.
-        MissingToolError: If the wavelet isn't Haar, and pytorch-wavelets isn't installed.
+        MissingToolError: If the wavelet isn't Haar, and the library isn't installed.
 
     Source: FedVSR (MMSys 2026), high-frequency loss.
     """
 
-    def __init__(self, wavelet: str = "haar", levels: Levels = 1, eps: float = 1e-9) -> None:
+    def __init__(
+        self, wavelet: str = "haar", levels: Levels = 1, eps: float = 1e-9, library: Library = "ptwt"
+    ) -> None:
         super().__init__()
         if levels < 1 or not eps > 0:
             raise ConfigurationError(f"levels must be at least 1 and eps > 0, got {levels} and {eps}")
+        if library not in get_args(Library):
+            raise ConfigurationError(
+                f"library must be one of {', '.join(get_args(Library))}, got '{library}'"
+            )
         self.wavelet = wavelet
         self.levels = levels
         self.eps = eps
         self.is_haar = wavelet in ("haar", "db1")
-        self.bands = HaarBands() if self.is_haar else WaveletBands(wavelet)
+        other = PtwtBands if library == "ptwt" else PytorchWaveletsBands
+        self.bands = HaarBands() if self.is_haar else other(wavelet)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Compare a clip with its ground truth.

@@ -9,6 +9,7 @@ import numpy as np
 from fedvsr_core.metrics.colour import Channel
 from fedvsr_core.metrics.dists import DISTS
 from fedvsr_core.metrics.measure import ByFrame, ByPair, ByVmaf, Conditions, Measure
+from fedvsr_core.metrics.niqe import niqe
 from fedvsr_core.metrics.per_frame import Scores
 from fedvsr_core.metrics.perceptual import LPIPS
 from fedvsr_core.metrics.psnr import psnr
@@ -33,6 +34,10 @@ def _lpips_vgg(conditions: Conditions) -> Measure:
 def _dists(conditions: Conditions) -> Measure:
     metric = DISTS(device=conditions.device)
     return ByFrame(metric, metric.made_by)
+
+
+def _niqe(conditions: Conditions) -> Measure:
+    return ByFrame(lambda outputs, _: niqe(outputs))
 
 
 def _vmaf(conditions: Conditions) -> Measure:
@@ -66,6 +71,7 @@ LOADS: dict[str, Callable[[Conditions], Measure]] = {
     "lpips": _lpips,
     "lpips-vgg": _lpips_vgg,
     "dists": _dists,
+    "niqe": _niqe,
     "vmaf": _vmaf,
     "tof": _tof,
     "tlp": _tlp,

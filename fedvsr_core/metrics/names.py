@@ -21,6 +21,7 @@ class Metric:
         load: What makes it ready, by its name in `fedvsr_core.metrics.loads`. Metrics with the same one are
             measured together, and are the values of its scores in the order of `METRICS`.
         paired: Whether it is of a frame and the next one, so that there is one value less than frames.
+        reference: Whether it compares with a ground truth.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Metric:
     best: Literal["high", "low", "truth"]
     load: str
     paired: bool = False
+    reference: bool = True
 
     @property
     def title(self) -> str:
@@ -75,6 +77,7 @@ METRICS = {
     "lpips": Metric(label="LPIPS-alex", digits=4, range=(0, 10), best="low", load="lpips"),
     "lpips-vgg": Metric(label="LPIPS-vgg", digits=4, range=(0, 10), best="low", load="lpips-vgg"),
     "dists": Metric(label="DISTS", digits=4, range=(0, 2), best="low", load="dists"),
+    "niqe": Metric(label="NIQE", digits=3, range=(0, 1e4), best="low", load="niqe", reference=False),
     "vmaf": Metric(label="VMAF", digits=3, range=(0, 100), best="high", load="vmaf"),
     "tof": Metric(label="tOF", unit="pixels", digits=4, range=(0, 1e4), best="low", load="tof", paired=True),
     "tlp": Metric(label="tLP", unit="x 100", digits=4, range=(0, 1e3), best="low", load="tlp", paired=True),

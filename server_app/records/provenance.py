@@ -31,16 +31,17 @@ PACKAGES = (
 
 
 def provenance(
-    *, run_id: int, run_config: Mapping[str, Any], seed: int, device: str, code: str
+    *, run_id: int, run_config: Mapping[str, Any], typed: str = "", seed: int, device: str, code: str
 ) -> dict[str, Any]:
     """Collect what a reader needs to repeat a run.
 
     Host name, user, addresses and environment stay out. So does the process's own command line, in which
-    Flower passes tokens: the command is put together from the run-config.
+    Flower passes tokens: the command is what was typed, or is put together from the run-config.
 
     Args:
         run_id: Flower's, by which the run can be stopped.
         run_config: The run-config that Flower gave to the server.
+        typed: The command as it was typed, or empty.
         seed: The run's seed.
         device: Where the server evaluates, such as ``cpu``.
         code: Digest of the code that runs.
@@ -49,7 +50,7 @@ def provenance(
         Plain JSON values.
     """
     return {
-        "command": command(run_config),
+        "command": typed or command(run_config),
         "run-id": str(run_id),
         "run-config": dict(run_config),
         "seed": seed,

@@ -60,7 +60,8 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
         _refused(lines),
         _rolled_back(lines),
         _files(run),
-        _next(run),
+        _next(lines, run),
+        _words(),
     ]
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
@@ -256,11 +257,14 @@ def _files(run: RunDir) -> list[str]:
     return ["## Files", "", f"In `{run.path}`:", "", *table(["File", "What it is"], rows)]
 
 
-def _next(run: RunDir) -> list[str]:
+def _next(lines: Sequence[Line], run: RunDir) -> list[str]:
     best = run.checkpoints / BEST
     weights = best if best.exists() else run.checkpoints / LAST
     upscale = shlex.join(["fedvsr", "upscale", "in.mp4", "out.mp4", "--checkpoint", str(weights)])
     resume = shlex.join(["fedvsr", "run", "--resume", str(run.path)])
+    on = ["", "Go on after the last checkpoint:", "", "```bash", resume, "```"]
+    if _last(lines, "end").get("outcome") == "completed":
+        on = []
     return [
         "## What next",
         "",
@@ -269,12 +273,18 @@ def _next(run: RunDir) -> list[str]:
         "```bash",
         upscale,
         "```",
+        *on,
+    ]
+
+
+def _words() -> list[str]:
+    return [
+        "## Words",
         "",
-        "Go on after the last checkpoint, if the run was stopped:",
-        "",
-        "```bash",
-        resume,
-        "```",
+        "- *Round*: clients train the model that the server sends; the server combines what comes back.",
+        "- *Held-out* clips are scored on; no client trains on them. *Bicubic*: upscaling without a network.",
+        "- *PSNR* is closeness to the ground truth in dB, *-Y* of brightness alone. More is better.",
+        "- *Left out*: failed a check, and doesn't count. *Weight*: a reply's share of the mean.",
     ]
 
 

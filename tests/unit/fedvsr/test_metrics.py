@@ -39,6 +39,7 @@ def test_several_at_once():
     scores = metrics.score(tensor(OUTPUT), TARGET, ["ssim-rgb", "psnr-y"], border=4)
     assert list(scores) == ["ssim-rgb", "psnr-y"]
     assert scores["psnr-y"] == pytest.approx(metrics.psnr(OUTPUT, TARGET, channel="y", border=4).mean())
+    assert metrics.score(OUTPUT[0], TARGET[0]) == metrics.score(OUTPUT[:1], TARGET[:1])
     assert {"psnr-y", "lpips", "vmaf"} <= set(metrics.names())
 
 

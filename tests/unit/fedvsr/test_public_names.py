@@ -15,7 +15,7 @@ PUBLIC = {
     " loss_aware losses metrics models strategies upscale",
     "fedvsr.degradations": "bd12 bd13 bicubic_down bicubic_up build_degradation degrade modcrop names",
     "fedvsr.losses": "Charbonnier HighFrequencyLoss WeightedSum",
-    "fedvsr.metrics": "lpips names psnr score ssim tlp tof vmaf warping_error",
+    "fedvsr.metrics": "lpips names niqe psnr score ssim tlp tof vmaf warping_error",
     "fedvsr.models": "BasicVSR BasicVSRPlusPlus IART RVRT Recurrent SizeNeeds VRT VideoModel build_model"
     " names settings_of",
     "fedvsr.strategies": "Combined FedAvg FedVSR InverseLoss RoundStrategy Scaffold Uniform Update"

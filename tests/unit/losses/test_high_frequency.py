@@ -1,6 +1,6 @@
 """Promises: Charbonnier on PyWavelets' details, for any size, wavelet and level, with the exact gradient."""
 
-import builtins
+import sys
 import warnings
 
 import numpy as np
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from fedvsr_core.errors import ConfigurationError, MissingToolError, ShapeError
 from fedvsr_core.losses import haar_charbonnier
-from fedvsr_core.losses.detail_bands import HaarBands, WaveletBands
+from fedvsr_core.losses.detail_bands import HaarBands, PtwtBands, PytorchWaveletsBands
 from fedvsr_core.losses.high_frequency import HighFrequencyLoss
 
 SHAPES = st.tuples(st.integers(1, 2), *[st.integers(1, 9)] * 4)
+LIBRARIES = ["ptwt", "pytorch-wavelets"]
 OTHERS = ["db2", "sym5", "coif1", "bior2.2", "rbio3.1"]
 RELATIVE = {torch.float64: 1e-12, torch.float32: 1e-6}
 FLOOR = 1e-9**0.5
@@ -68,26 +69,30 @@ def test_haar_agrees_with_pywavelets(shape, levels, dtype, seed):
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1, 1), (2, 5, 1, 9, 8), (1, 4, 2, 7, 16)], ids=str)
 @pytest.mark.parametrize("wavelet", OTHERS)
 @pytest.mark.parametrize("levels", [1, 2])
-def test_other_wavelets_agree_with_pywavelets(shape, wavelet, levels):
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_other_wavelets_agree_with_pywavelets(shape, wavelet, levels, library):
     output, target = clips(shape)
-    loss = HighFrequencyLoss(wavelet, levels)(output, target)
+    loss = HighFrequencyLoss(wavelet, levels, library=library)(output, target)
     assert loss.item() == pytest.approx(by_pywavelets(output, target, wavelet, levels), rel=1e-12)
 
 
-def test_wavelets_of_every_family():
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_wavelets_of_every_family(library):
     names = pywt.wavelist(kind="discrete")[::7]
     assert {"bior", "coif", "db", "rbio", "sym"} <= {name.rstrip("0123456789.") for name in names}
     output, target = clips((1, 3, 1, 4, 5))
     for name in names:
-        found = HighFrequencyLoss(name)(output, target).item()
+        found = HighFrequencyLoss(name, library=library)(output, target).item()
         assert found == pytest.approx(by_pywavelets(output, target, name), rel=1e-9), name
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 1, 4, 2), (1, 3, 2, 3, 1), (2, 1, 1, 3, 2)], ids=str)
 @pytest.mark.parametrize(("wavelet", "levels"), [("haar", 1), ("haar", 2), ("db2", 1), ("bior2.2", 2)])
-def test_gradient(shape, wavelet, levels):
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_gradient(shape, wavelet, levels, library):
     output, target = (clip.requires_grad_() for clip in clips(shape))
-    loss = HighFrequencyLoss(wavelet, levels, eps=1e-3)
+    loss = HighFrequencyLoss(wavelet, levels, eps=1e-3, library=library)
+    assert isinstance(loss.bands, (HaarBands, PtwtBands if library == "ptwt" else PytorchWaveletsBands))
     assert torch.autograd.gradcheck(loss, (output, target))
 
 
@@ -140,11 +145,11 @@ def test_half_precision(dtype):
     assert HighFrequencyLoss()(output, output).item() == pytest.approx(FLOOR, rel=1e-6)
 
 
-@pytest.mark.parametrize("wavelet", ["haar", "db2"])
-def test_compiles_into_one_graph(wavelet):
+@pytest.mark.parametrize(("wavelet", "library"), [("haar", "ptwt"), *(("db2", name) for name in LIBRARIES)])
+def test_compiles_into_one_graph(wavelet, library):
     output, target = clips((1, 3, 2, 5, 6), torch.float32)
     output.requires_grad_()
-    loss = HighFrequencyLoss(wavelet)
+    loss = HighFrequencyLoss(wavelet, library=library)
     eager = torch.autograd.grad(loss(output, target), output)[0]
     compiled = torch.compile(loss, fullgraph=True, backend="eager")
     torch.testing.assert_close(torch.autograd.grad(compiled(output, target), output)[0], eager)
@@ -183,6 +188,8 @@ def test_refuses_shapes(output, target):
         ({"eps": float("nan")}, "got 1 and nan"),
         ({"wavelet": "morl"}, "discrete one of PyWavelets, such as 'db2', got 'morl'"),
         ({"wavelet": "haarr"}, "got 'haarr'"),
+        ({"wavelet": "haarr", "library": "pytorch-wavelets"}, "got 'haarr'"),
+        ({"library": "pywt"}, "library must be one of ptwt, pytorch-wavelets, got 'pywt'"),
     ],
 )
 def test_refuses_arguments(arguments, message):
@@ -190,18 +197,17 @@ def test_refuses_arguments(arguments, message):
         HighFrequencyLoss(**arguments)
 
 
-def test_tells_what_to_install(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name.startswith("pytorch_wavelets"):
-            raise ImportError("No module named 'pytorch_wavelets'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingToolError, match=r"pip install 'fedvsr\[wavelets\]', or use 'haar'"):
-        WaveletBands("db2")
-    HighFrequencyLoss()  # needs nothing
+@pytest.mark.parametrize(
+    ("library", "install"),
+    [("ptwt", "'fedvsr[wavelets]'"), ("pytorch-wavelets", "pytorch-wavelets==1.3.0 'setuptools<81'")],
+)
+def test_tells_what_to_install(monkeypatch, library, install):
+    monkeypatch.setitem(sys.modules, library.replace("-", "_"), None)
+    with pytest.raises(MissingToolError) as refused:
+        HighFrequencyLoss("db2", library=library)
+    assert str(refused.value).startswith(f"wavelet 'db2' needs {library} (")
+    assert str(refused.value).endswith(f"; pip install {install}, or use 'haar'")
+    HighFrequencyLoss(library=library)  # Haar needs nothing
 
 
 @pytest.mark.parametrize("wavelet", ["haar", "db2"])

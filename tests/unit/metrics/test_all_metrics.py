@@ -1,5 +1,7 @@
 """Promises of every declared metric, of which none is named here: a new one is tested as it is declared."""
 
+import ast
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import torchvision
 from fedvsr_core.metrics.average import Mean, dataset_means, summed
 from fedvsr_core.metrics.names import METRICS, measured_with
 from fedvsr_core.metrics.suite import Suite
+
+from .conftest import GOLDEN
 
 FRAMES = 4
 RNG = np.random.default_rng(0)
@@ -22,10 +26,13 @@ def moving(frames, height=56, width=64):
     return np.stack([np.uint8(127.5 + 120 * wide[:, 2 * t : 2 * t + width]) for t in range(frames)])
 
 
+def noisy(clip):
+    """A clip with a little noise, and with much."""
+    return (np.uint8(np.clip(clip + RNG.normal(0, sigma, clip.shape), 0, 255)) for sigma in (4, 60))
+
+
 TARGET = moving(FRAMES)
-SLIGHTLY, BADLY = (
-    np.uint8(np.clip(TARGET + RNG.normal(0, sigma, TARGET.shape), 0, 255)) for sigma in (4, 60)
-)
+SLIGHTLY, BADLY = noisy(TARGET)
 
 
 def random_backbone(net, weights=None):
@@ -46,6 +53,16 @@ def suite(name):
         for module in ("perceptual", "dists"):
             patch.setattr(f"fedvsr_core.metrics.{module}.load_backbone", random_backbone)
         return Suite([name], border=0, device=torch.device("cpu"))
+
+
+@cache
+def clips(name):
+    """The ground truth, a clip near it, and one that is far from it."""
+    if METRICS[name].reference:
+        return TARGET, SLIGHTLY, BADLY
+    natural = np.load(GOLDEN / "niqe.npz")["natural"]  # what knows no ground truth knows natural pictures
+    natural = np.stack([natural[:192, 2 * t : 2 * t + 288] for t in range(FRAMES)])
+    return natural, *noisy(natural)
 
 
 def measure(suite, output, target=TARGET, step=FRAMES):
@@ -70,8 +87,36 @@ def test_the_page_of_evaluation_says_what_it_was_checked_against(name):
     )
 
 
+def compared():
+    """The metrics of all tests that are marked as a comparison with an implementation that isn't ours."""
+    for file in Path(__file__).parent.glob("test_*.py"):
+        yield from compared_in(file.read_text())
+
+
+def compared_in(text):
+    for node in ast.walk(ast.parse(text)):
+        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+            if ast.unparse(mark).startswith("pytest.mark.compared("):
+                yield from map(ast.literal_eval, mark.args)
+
+
+def test_another_implementation_says_the_same(name):
+    check_compared(name, compared())
+
+
+def check_compared(name, marked):
+    assert name in marked, (
+        f"no test compares '{name}' with an implementation that isn't ours; mark the one that does with"
+        f" @pytest.mark.compared('{name}')"
+    )
+
+
+def test_no_comparison_is_of_nothing():
+    assert set(compared()) == set(METRICS)
+
+
 def test_a_value_for_each_frame_or_pair(name, suite):
-    values = measure(suite, SLIGHTLY)
+    values = measure(suite, clips(name)[1])
     assert tuple(values) == measured_with(name)
     assert {len(scores) for scores in values.values()} == {FRAMES - METRICS[name].paired}
     assert all(np.isfinite(scores).all() for scores in values.values())
@@ -79,16 +124,17 @@ def test_a_value_for_each_frame_or_pair(name, suite):
 
 def test_values_lie_in_the_declared_range(name, suite):
     low, high = METRICS[name].range
-    for output in (TARGET, SLIGHTLY, BADLY, 255 - TARGET):
+    for output in (*clips(name), 255 - clips(name)[0]):
         finite = [value for value in measure(suite, output)[name] if np.isfinite(value)]
         assert all(low - 1e-6 <= value <= high + 1e-6 for value in finite)
 
 
 def test_the_better_end_is_the_declared_one(name, suite):
-    perfect, slightly, badly = (
-        Mean.of(measure(suite, output)[name]).value for output in (TARGET, SLIGHTLY, BADLY)
-    )
-    if METRICS[name].best == "high":
+    perfect, slightly, badly = (Mean.of(measure(suite, output)[name]).value for output in clips(name))
+    if not METRICS[name].reference:  # nothing is perfect
+        assert METRICS[name].best == "low"
+        assert 0 < perfect < slightly < badly
+    elif METRICS[name].best == "high":
         assert perfect > slightly > badly
     elif METRICS[name].best == "low":
         assert 0 == perfect < slightly < badly
@@ -99,15 +145,16 @@ def test_the_better_end_is_the_declared_one(name, suite):
 
 
 def test_the_order_and_size_of_parts_is_immaterial(name, suite):
-    whole = measure(suite, BADLY)[name]
-    np.testing.assert_allclose(measure(suite, BADLY, step=1)[name], whole, rtol=1e-5)
-    clips = [{name: whole}, {name: measure(suite, SLIGHTLY)[name]}, {name: whole[:1]}]
+    _, slightly, badly = clips(name)
+    whole = measure(suite, badly)[name]
+    np.testing.assert_allclose(measure(suite, badly, step=1)[name], whole, rtol=1e-5)
+    parts = [{name: whole}, {name: measure(suite, slightly)[name]}, {name: whole[:1]}]
     for averaging in ("clips", "frames"):
         merged = [
-            summed(dataset_means([clip], averaging)[name] for clip in order) for order in (clips, clips[::-1])
+            summed(dataset_means([clip], averaging)[name] for clip in order) for order in (parts, parts[::-1])
         ]
         assert merged[0].value == pytest.approx(merged[1].value, rel=1e-12)
-        assert merged[0].value == pytest.approx(dataset_means(clips, averaging)[name].value, rel=1e-12)
+        assert merged[0].value == pytest.approx(dataset_means(parts, averaging)[name].value, rel=1e-12)
 
 
 def test_it_is_printed_with_its_unit(name):

@@ -29,6 +29,7 @@ def metric(vgg, monkeypatch):
     return DISTS()
 
 
+@pytest.mark.compared("dists")
 def test_equals_the_authors_package(metric, vgg, monkeypatch):
     monkeypatch.setattr(torchvision.models, "vgg16", lambda pretrained: vgg)
     theirs = importlib.import_module("DISTS_pytorch").DISTS()

@@ -59,6 +59,7 @@ def test_equals_golden(images, pairs, image, pair, values):
     assert compared >= 2
 
 
+@pytest.mark.compared("psnr-y", "psnr-rgb", "ssim-y", "ssim-rgb")
 @pytest.mark.parametrize("channel", ["rgb", "y"])
 @pytest.mark.parametrize("name", METRICS)
 def test_clips_equal_golden(golden_clip, name, channel):

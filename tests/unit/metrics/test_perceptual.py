@@ -1,10 +1,13 @@
 """Promises: LPIPS is the published one, or it says what is missing; never a random backbone."""
 
+import importlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from fedvsr_core.data.degradation import bicubic_up, modcrop
 from fedvsr_core.errors import MissingToolError, ShapeError
@@ -14,6 +17,7 @@ from fedvsr_core.metrics.perceptual import LPIPS
 from .conftest import GOLDEN
 
 
+@pytest.mark.compared("lpips")
 def test_clips_equal_golden(lpips, golden_clip):
     output, target, _, expected = golden_clip
     found = lpips(output, target)
@@ -33,6 +37,28 @@ def test_images_equal_golden(lpips):
                 assert lpips(output, target) == pytest.approx(values["lpips_alex_v0.1"], abs=2e-4), name
                 compared += 1
     assert compared >= 10
+
+
+@pytest.mark.compared("lpips-vgg")
+def test_vgg_equals_equation_1_by_hand(monkeypatch):
+    torch.manual_seed(0)
+    vgg = torchvision.models.vgg16(weights=None).eval()
+    monkeypatch.setattr(perceptual, "load_backbone", lambda net, weights: vgg.state_dict())
+    output, target = np.random.default_rng(0).integers(0, 256, (2, 40, 48, 3), dtype=np.uint8)
+    heads = torch.load(Path(importlib.import_module("lpips").__file__).parent / "weights/v0.1/vgg.pth", "cpu")
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    x, y = (
+        ((torch.from_numpy(frame) / 127.5 - 1 - shift) / scale).movedim(2, 0)[None]
+        for frame in (output, target)
+    )
+    expected = 0.0
+    for number, layer in enumerate(vgg.features[:30]):
+        x, y = layer(x), layer(y)
+        if number in (3, 8, 15, 22, 29):  # relu1_2, relu2_2, relu3_3, relu4_3, relu5_3
+            difference = x / x.norm(dim=1, keepdim=True) - y / y.norm(dim=1, keepdim=True)
+            head = heads[f"lin{(3, 8, 15, 22, 29).index(number)}.model.1.weight"]
+            expected += (head * difference**2).sum(1).mean().item()
+    assert LPIPS("vgg")(output, target) == pytest.approx(expected, rel=1e-5)
 
 
 def test_symmetric_and_zero_only_for_the_same_frame(lpips):

@@ -8,6 +8,7 @@ from fedvsr_core.metrics.flow import visible, warp
 from fedvsr_core.metrics.temporal import tlp, tof, warping_error, warping_of_pair
 
 
+@pytest.mark.compared("tof", "warping", "warping-truth")
 def test_equals_golden(golden_clip):
     output, target, arrays, expected = golden_clip
     np.testing.assert_allclose(tof(output, target), expected["tOF"]["per_pair"], atol=1e-4)
@@ -24,6 +25,7 @@ def test_equals_golden(golden_clip):
         assert errors[:, 1].mean() == pytest.approx(stored["gt_mean"], rel=1e-6)
 
 
+@pytest.mark.compared("tlp")
 def test_tlp_equals_golden(golden_clip, lpips):
     output, target, _, expected = golden_clip
     np.testing.assert_allclose(

@@ -15,6 +15,7 @@ def clip():
     return np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
 
 
+@pytest.mark.compared("vmaf")
 def test_equals_golden(golden_clip):
     output, target, _, expected = golden_clip
     golden, found = expected["vmaf"], vmaf(output, target)

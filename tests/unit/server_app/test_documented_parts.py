@@ -135,6 +135,13 @@ def test_the_metric_is_tested_as_all_are(added):
         of_metrics.test_values_lie_in_the_declared_range("mae", suite)
         of_metrics.test_the_better_end_is_the_declared_one("mae", suite)
         of_metrics.test_the_order_and_size_of_parts_is_immaterial("mae", suite)
+        with pytest.raises(AssertionError, match=r"that does with @pytest\.mark\.compared\('mae'\)"):
+            of_metrics.check_compared("mae", of_metrics.compared())
+        [comparison] = [text for text in shown("own-metric") if "pytest.mark.compared" in text]
+        of_metrics.check_compared("mae", of_metrics.compared_in(comparison))
+        names = {}
+        exec(comparison, names)
+        names["test_mae_equals_pillows"]()
         error = of_metrics.measure(suite, np.full_like(of_metrics.TARGET, 100))["mae"]
         np.testing.assert_allclose(error, np.abs(of_metrics.TARGET - 100.0).mean(axis=(1, 2, 3)))
     finally:

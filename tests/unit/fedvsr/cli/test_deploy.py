@@ -1,6 +1,7 @@
 """Promises: `fedvsr deploy` makes all that is needed, keeps secrets to their owner, and overwrites no key."""
 
 import re
+import socket
 import stat
 
 import pytest
@@ -83,12 +84,27 @@ def test_renewed_the_certificate_is_new_and_the_keys_are_not(server):
 def test_a_key_is_registered_under_the_name_of_its_site(server, site, monkeypatch, words, name):
     asked = []
     monkeypatch.setattr("fedvsr.engine.flwr", lambda *words, home: asked.append(words) or 0)
+    monkeypatch.setattr("fedvsr.cli.deploy._listens", lambda port: True)
     code, said = deploy("register", server, site / "north.pub", *words)
     assert code == 0
     assert f"north.pub: '{name}', SHA256:" in said
     assert asked == [
         ("supernode", "register", str((site / "north.pub").resolve()), "federation", "--name", name)
     ]
+
+
+def test_without_a_superlink_it_says_how_to_start_one(server, site, monkeypatch):
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        settings = (server / "server.toml").read_text()
+        port = taken.getsockname()[1]
+        settings = re.sub(r"superlink-port = \d+", f"superlink-port = {port}", settings)
+        (server / "server.toml").write_text(settings)
+        code, said = deploy("register", server, site / "north.pub")
+    assert code == 1
+    said = " ".join(said.replace("│", " ").split())
+    assert f"no SuperLink listens on port {port}, so" in said
+    assert "systemctl start fedvsr-superlink" in said
 
 
 @pytest.mark.parametrize(

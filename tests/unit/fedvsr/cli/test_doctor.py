@@ -1,5 +1,7 @@
 """Promises: a line for each check and one for its remedy; 1 if there is a problem; no site, no check."""
 
+import socket
+
 from typer.testing import CliRunner
 
 from fedvsr.cli import doctor
@@ -48,3 +50,32 @@ def test_what_is_neither_site_nor_server(tmp_path):
     code, said = examined(str(tmp_path))
     assert code == 1
     assert "must be a site.toml" in said
+
+
+def test_this_machine_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("FEDVSR_LPIPS_ALEX", "FEDVSR_LPIPS_VGG", "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    code, said = examined()
+    assert code == 0, said
+    for line in (
+        "ok      extra 'sample' is installed",
+        "ok      extra 'metrics' is",
+        "ok      ffmpeg ",
+        "ok      no weights for lpips-vgg and dists: ",
+        "ok      no engine runs; 'fedvsr run' starts one on port ",
+    ):
+        assert line in said
+    assert "extra 'test'" not in said
+
+
+def test_a_port_that_is_taken(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        monkeypatch.setenv("FLWR_LOCAL_SUPERLINK_HTTP_API_PORT", port)
+        _, said = examined()
+    assert f"warning port {port}, which FLWR_LOCAL_SUPERLINK_HTTP_API_PORT names, is taken" in said

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from fedvsr.cli.main import app
 from fedvsr_core.checkpoints.store import save_model
 from fedvsr_core.data.degradation import bd12, bicubic_down, bicubic_up
+from fedvsr_core.metrics.niqe import niqe
 from fedvsr_core.metrics.psnr import psnr
 from fedvsr_core.metrics.ssim import ssim
 from fedvsr_core.metrics.vmaf import vmaf
@@ -39,6 +41,7 @@ def write_png(folder, frames):
 
 
 def write_mkv(path, frames):
+    path.parent.mkdir(exist_ok=True)
     size = frames.shape[2], frames.shape[1]
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"FFV1"), 25, size)
     for frame in frames:
@@ -178,6 +181,29 @@ def test_one_video_against_another(call, tmp_path):
     assert (perfect["psnr-y"], perfect["ssim-y"]) == ("inf", 1.0)
     assert perfect["left-out"] == {"psnr-y": 1, "psnr-rgb": 1}  # the clip, whose frames are all infinite
     assert "Left out of means, since they aren't finite: upscaled: 2 PSNR-Y of truth" in result.stdout
+
+
+def test_without_ground_truth(call, tmp_path):
+    natural = np.load(Path(__file__).parents[3] / "golden" / "metrics" / "niqe.npz")["natural"]
+    for name, frames in {"a": 2, "b": 1}.items():
+        write_mkv(tmp_path / "theirs" / f"{name}.mkv", np.stack([natural] * frames))
+    result = call("--upscaled", tmp_path / "theirs", "--metrics", "niqe")
+    assert result.exit_code == 0, result.output
+    found = scores(tmp_path)
+    assert list(found["scores"]) == ["upscaled"]
+    assert found["scores"]["upscaled"]["mean"] == {"niqe": pytest.approx(niqe(natural))}
+    assert found["about"]["data"] is found["about"]["low-resolution frames"] is None
+    assert "| upscaled |" in result.stdout
+    for words, got in [
+        (["--upscaled", tmp_path / "theirs", "--metrics", "niqe,lpips,vmaf"], "; got lpips, vmaf"),
+        (["--upscaled", tmp_path / "theirs"], ""),
+        (["--metrics", "niqe"], ""),
+    ]:
+        refused = call(*words, into="other")
+        message = (
+            f"without --data, give --upscaled and --metrics that need no ground truth, such as niqe{got}"
+        )
+        assert message in sentence(refused)
 
 
 def test_low_frames_that_came_with_the_data(call, data, tmp_path):

@@ -1,11 +1,15 @@
 """Promises: a run that crashed is continued as often as asked, one that was ended with a reason isn't."""
 
+import shlex
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
 from fedvsr.cli import federation as module
 from fedvsr.cli.main import app
 from fedvsr.run_config import parse_run_config
+from server_app.config import compose
 from server_app.written import overrides
 
 COMPLETED = {"status": "finished:completed", "status-details": ""}
@@ -137,3 +141,49 @@ def test_what_a_site_says_decides_nothing(runs):
     done, submitted = runs(([STARTED, *said], CRASHED), ([STARTED], COMPLETED))
     assert done.exit_code == 0
     assert submitted[1] == {"overrides": RESUMED}
+
+
+def test_names_and_settings_have_options_of_their_own(runs, monkeypatch, tmp_path):
+    words = ["--strategy", "fedprox", "--model", "basicvsr_small", "--data", "reds", "--experiment", "smoke"]
+    words += ["--set", "rounds=20", "--set", "data.folder='/a b'", "-c", 'strategy="x" overrides="seed=1"']
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    (tmp_path / "conf" / "data" / "reds.yaml").touch()
+    (tmp_path / "reds").mkdir()
+    monkeypatch.chdir(tmp_path)
+    _, [submitted] = runs(([STARTED], COMPLETED), words=words)
+    names = {"strategy": "fedprox", "model": "basicvsr_small", "data": "reds", "experiment": "smoke"}
+    assert {key: submitted[key] for key in names} == names
+    assert shlex.split(submitted["overrides"]) == ["seed=1", "rounds=20", "data.folder='/a b'"]
+    _, [submitted] = runs(([STARTED], COMPLETED), words=["--data", "./reds"])
+    assert submitted == {"data": "videos", "overrides": overrides({"data.folder": str(tmp_path / "reds")})}
+
+
+def test_the_command_as_it_was_typed(runs, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/fedvsr", "run", "-c", """overrides="data.folder='/a ${b}'" """])
+    _, [submitted] = runs(([STARTED], COMPLETED), words=[])
+    settings = compose(submitted)
+    assert shlex.split(settings.run.command) == ["fedvsr", *sys.argv[1:]]
+
+
+def test_chatter_is_kept_from_the_screen_and_in_the_log(runs, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    ours = f"(ClientAppActor pid=7) {AT}  left out: clip 'a'\n"
+    log = [STARTED, "INFO :      Starting Flower\n", "(raylet) says\n", ours]
+    done, _ = runs((log, COMPLETED), words=[])
+    assert [line for line in log if line in done.output] == [STARTED, ours]
+    assert (tmp_path / "fedvsr-logs" / "1.log").read_text() == "".join(log)
+    done, _ = runs((log, COMPLETED), words=["--verbose"])
+    assert "".join(log) in done.output
+
+
+def test_a_simulation_that_does_not_start_in_time_is_tried_once_more(runs):
+    late = ["Exception: The current node timed out during startup. This could happen because\n"]
+    sentence = (
+        "the simulation didn't start in its 30 s: the machine is too busy; run again when it is less so"
+    )
+    done, submitted = runs((late, CRASHED), ([STARTED], COMPLETED), resumes=0, words=[])
+    assert (done.exit_code, len(submitted)) == (0, 2)
+    assert f"run 1: finished:failed: {sentence}; tried once more now\n" in done.output
+    done, submitted = runs((late, CRASHED), (late, CRASHED), resumes=0, words=[])
+    assert (done.exit_code, len(submitted)) == (1, 2)
+    assert done.output.splitlines()[-1] == f"run 2: finished:failed: {sentence}"

@@ -45,6 +45,14 @@ def test_the_table_says_what_to_do(tmp_path):
     assert "no nodes " * 12 not in said
 
 
+def test_a_narrow_terminal_cuts_no_name(tmp_path):
+    run = stopped(tmp_path)
+    long = run.path.rename(tmp_path / f"{run.path.name}{'-and-more' * 6}")
+    code, said = runs(FEDVSR_RUNS=str(tmp_path), COLUMNS="40")
+    assert code == 0, said
+    assert f" {long.name} " in said.split("to resume")[0]
+
+
 def test_json_has_all_of_it(tmp_path):
     run = stopped(tmp_path)
     code, said = runs(str(tmp_path), "--json")

@@ -116,9 +116,11 @@ def test_only_files_that_exist_are_listed(journal: Lines, run: RunDir) -> None:
 
 
 def test_the_commands_can_be_pasted(journal: Lines, run: RunDir) -> None:
-    upscale, resume = re.findall(r"```bash\n(.*)\n```", summary(journal, run))
+    ended = [line for line in journal if line["phase"] != "end"]
+    upscale, resume = re.findall(r"```bash\n(.*)\n```", summary(ended, run))
     assert shlex.split(upscale)[-1] == str(run.checkpoints / "best.safetensors")
     assert shlex.split(resume) == ["fedvsr", "run", "--resume", str(run.path)]
+    assert "--resume" not in summary([*ended, {"phase": "end", "round": 3, "outcome": "completed"}], run)
 
 
 def test_a_killed_run_is_not_called_completed(journal: Lines, run: RunDir) -> None:
