@@ -58,12 +58,14 @@ class SecureMean:
 
     Attributes:
         arrays: Name and values of each array of the new model.
+        clients: Whose updates are in it: who sent a vector, even if gone before the end.
         norm: Of the mean update.
         fixed: What was added.
         weight: Of all whose update is in it, in units of the uniform one.
     """
 
     arrays: NamedArrays
+    clients: list[str]
     norm: float
     fixed: FixedPoint
     weight: float
@@ -145,8 +147,8 @@ def train_securely(
         void = str(error)
         _log.warning("round %d: %s; the model stays as it was", sent.server_round, void)
     else:
-        _log.info("round %d: the secure sum of %d clients", sent.server_round, len(stages.here))
-    here = stages.here if mean else []
+        _log.info("round %d: the secure sum of %d clients", sent.server_round, len(mean.clients))
+    here = mean.clients if mean else []
     return Outcome(mean, here, stages.refused, _line(stages, secure, mean, void, here), stages.dead_worker)
 
 
@@ -351,4 +353,4 @@ class SecureRound:
                 f"the mean update has the norm {norm:.3g}, but no client's is longer than"
                 f" {self._settings.secure.clip:g} (secure.clip); one of them lies"
             )
-        return SecureMean(arrays, norm, fixed, weight)
+        return SecureMean(arrays, list(here), norm, fixed, weight)

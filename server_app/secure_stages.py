@@ -77,7 +77,7 @@ class SecureStages:
         training: Mapping[int, RecordDict] | None = None,
     ) -> Iterator[tuple[str, Read]]:
         """The same one by one, as they come; who is left is known once all are taken."""
-        began = time.monotonic()
+        began, label = time.monotonic(), stage.removeprefix("secure_")
         nodes = {self._nodes[client]: client for client in self.here}
         contents = {}
         for node, client in nodes.items():
@@ -109,7 +109,7 @@ class SecureStages:
         self.dead_worker = self.dead_worker or asking.dead_worker
         self.done.append(
             {
-                "stage": stage.removeprefix("secure_"),
+                "stage": label,
                 "asked": len(nodes),
                 "answered": len(self.here),
                 "seconds": time.monotonic() - began,
@@ -118,4 +118,6 @@ class SecureStages:
             }
         )
         if len(self.here) < self.least:
-            raise SecureError(f"{self.least} clients must be left after the stage {stage.removeprefix('secure_')!r}, got {len(self.here)}")
+            raise SecureError(
+                f"{self.least} clients must be left after the stage '{label}', got {len(self.here)}"
+            )
