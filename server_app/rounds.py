@@ -30,7 +30,7 @@ from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
 from server_app.round_log import RoundLog
 from server_app.screening import Screen
-from server_app.secure_check import check_cohort, mean_of_shares
+from server_app.secure_check import check_cohort, check_noise, mean_of_shares
 from server_app.secure_round import Sent, train_securely
 from server_app.selection import ON_CLIENTS, merit, scorings_without_gain
 from server_app.spool import Spool
@@ -93,6 +93,7 @@ class Rounds:
         drawn = self._settings.cohort.clients_per_round or len(members)
         if self._settings.secure.enabled:
             check_cohort(min(drawn, len(members)))
+            check_noise(self._settings, floating(self._travelling(1)))
         self._state.strategy.prepare(clients=len(members), cohort=min(drawn, len(members)))
         return list(members)
 

@@ -1,9 +1,11 @@
 """Whether a run's rounds can be secure: what needs single clients' updates or numbers can't be."""
 
 from fedvsr_core.errors import ConfigurationError
+from fedvsr_core.flower.arrays import NamedArrays
 from fedvsr_core.secure.session import FEWEST
 from fedvsr_core.secure.share import Share
 from fedvsr_core.settings import Settings
+from server_app.private_norm import private_norm
 from server_app.strategies.aggregator import Aggregator
 from server_app.strategies.mean import Mean
 
@@ -44,6 +46,23 @@ def check_cohort(clients: int) -> None:
         raise ConfigurationError(
             f"secure.enabled needs at least {FEWEST} clients in a round, got {clients}: of a sum of two, each"
             " would know the other's part"
+        )
+
+
+def check_noise(settings: Settings, sent: NamedArrays) -> None:
+    """See whether updates with the noise that a run expects are within the norm that secure rounds take.
+
+    Args:
+        settings: The run's.
+        sent: The arrays that clients start from.
+
+    Raises:
+        ConfigurationError: If the noise would be shortened, and the update with it.
+    """
+    if (norm := private_norm(settings.privacy, sent)) > settings.secure.clip:
+        raise ConfigurationError(
+            f"the noise of privacy.epsilon makes updates of a norm up to {norm:.3g}, and secure.clip ="
+            f" {settings.secure.clip:g} shortens them; raise secure.clip to that"
         )
 
 

@@ -8,7 +8,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.training_report import TrainingReport
 
 CLIENTS, SHARES, ROOTS, SQUARES = "clients", "shares", "roots", "squares"
-TOLD = "losses-told"
+TOLD = "told-losses"
 """How many clients told their loss: those with differential privacy don't."""
 _OF_REPORT = (keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.SECONDS)
 
