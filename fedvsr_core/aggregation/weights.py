@@ -137,9 +137,14 @@ def loss_aware_of_sums(
         threshold: As `loss_aware`.
         guard: As `loss_aware`; infinite for none.
 
+    Raises:
+        AggregationError: If such sums can't be those of so many clients.
+
     Source: FedVSR (MMSys 2026), rewritten; Samuelson's inequality: nothing lies further from the mean than
     ``sqrt(K - 1)`` standard deviations.
     """
+    if not (shares > 0 and roots > 0 and shares <= roots**2 and squares <= shares**2):
+        raise AggregationError(f"the shares of {clients} clients can't have these sums; one of them lies")
     count = Decimal(clients)
     with localcontext(prec=_DIGITS):
         total, root, square = map(_decimal, (shares, roots, squares))

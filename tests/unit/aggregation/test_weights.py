@@ -213,6 +213,12 @@ def test_where_one_client_lies_the_guard_is_that_of_the_plain_rule():
     assert loss_aware_of_sums(*sums, guard=1.5).mixing == pytest.approx(plain.mixing, rel=1e-9)
 
 
+@pytest.mark.parametrize("sums", [(0, 1, 1), (-1, 1, 1), (3, -3, 3), (3, 1, 3), (3, 3, 10)], ids=str)
+def test_sums_that_nobody_can_have_are_refused(sums):
+    with pytest.raises(AggregationError, match="the shares of 3 clients can't have these sums"):
+        loss_aware_of_sums(3, *map(Fraction, sums))
+
+
 def test_equal_losses_are_at_no_distance():
     *sums, _ = sums_of([0.0371] * 7, 0.3)
     assert loss_aware_of_sums(*sums).hellinger == 0
