@@ -15,6 +15,8 @@ from client_app.held_out import own_held_out
 from client_app.local_data import client_name
 from client_app.local_dp import add_local_noise
 from client_app.received_model import received_model
+from client_app.secure_stages import deal_shares, draw_keys, reveal_scalars, send_vector, unmask
+from client_app.secure_training import keep_update
 from client_app.several_devices import train_on_several, training_devices
 from client_app.site_limits import keep_limits
 from client_app.training_round import train_and_report
@@ -45,13 +47,44 @@ def introduce(message: Message, context: Context) -> Message:
 
 @app.train(mods=[compress_upload, add_local_noise])
 def train(message: Message, context: Context) -> Message:
-    """Train the global model on this site's clips for one round, on one device or several."""
-    config = message.content.config_records[keys.CONFIG]
-    settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
-    places = training_devices(context.node_config, settings.training.batch)
-    given = message.content, context.node_config, context.state
-    reply = train_on_several(*given, places) if len(places) > 1 else train_and_report(*given, places[0])
-    return Message(reply, reply_to=message)
+    """Train the global model on this site's clips for one round."""
+    return _train(message, context)
+
+
+@app.train(keys.SECURE_TRAIN, mods=[keep_update, add_local_noise])
+def train_securely(message: Message, context: Context) -> Message:
+    """Train as ever; the update stays here, and masked scalars are the answer."""
+    return _train(message, context)
+
+
+@app.query(keys.SECURE_KEYS)
+def secure_keys(message: Message, context: Context) -> Message:
+    """Open a secure round with fresh keys."""
+    return draw_keys(message, context)
+
+
+@app.query(keys.SECURE_SHARES)
+def secure_shares(message: Message, context: Context) -> Message:
+    """Deal out shares of the secrets behind them."""
+    return deal_shares(message, context)
+
+
+@app.query(keys.SECURE_SCALARS)
+def secure_scalars(message: Message, context: Context) -> Message:
+    """Reveal shares for the sum of the scalars."""
+    return reveal_scalars(message, context)
+
+
+@app.query(keys.SECURE_VECTOR)
+def secure_vector(message: Message, context: Context) -> Message:
+    """Send the weighted update, masked."""
+    return send_vector(message, context)
+
+
+@app.query(keys.SECURE_UNMASK)
+def secure_unmask(message: Message, context: Context) -> Message:
+    """Reveal shares for the sum of the updates."""
+    return unmask(message, context)
 
 
 @app.evaluate()
@@ -79,3 +112,13 @@ def evaluate(message: Message, context: Context) -> Message:
 
 def _device(context: Context) -> torch.device:
     return devices.choose(str(context.node_config.get(keys.DEVICE, "auto")))
+
+
+def _train(message: Message, context: Context) -> Message:
+    """Train on one device or several."""
+    config = message.content.config_records[keys.CONFIG]
+    settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
+    places = training_devices(context.node_config, settings.training.batch)
+    given = message.content, context.node_config, context.state
+    reply = train_on_several(*given, places) if len(places) > 1 else train_and_report(*given, places[0])
+    return Message(reply, reply_to=message)

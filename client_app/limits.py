@@ -43,6 +43,7 @@ class Limits(BaseModel):
         models: Those of ``fedvsr_core.models``.
         rounds_a_day: Rounds of training that are answered within 24 hours, and as many requests for scores.
         evaluate: Whether the model is scored on the site's own held-out clips.
+        secure: Whether updates leave in secure sums alone.
     """
 
     model_config = ConfigDict(
@@ -60,6 +61,7 @@ class Limits(BaseModel):
     models: str | None = None
     rounds_a_day: int | None = Field(default=None, ge=0)
     evaluate: bool = True
+    secure: bool = False
 
     @classmethod
     def of(cls, node_config: Mapping[str, object]) -> "Limits":

@@ -35,11 +35,17 @@ def keep_limits(message: Message, context: Context, call_next: ClientAppCallable
     limits = Limits.of(context.node_config)
     if kind == MessageType.EVALUATE and not limits.evaluate:
         raise LimitError(f"'{keys.EVALUATE}' is false: this site scores no models")
+    if limits.secure and kind == MessageType.TRAIN and not _is_secure(message.metadata.message_type):
+        raise LimitError(f"'{keys.INSIST}' is true: this site trains in secure rounds alone")
     config = records_of(message.content, ConfigRecord)[keys.CONFIG]
     limits.check_settings(ClientSettings.model_validate_json(str(config[keys.SETTINGS])))
     if limits.rounds_a_day is not None:
         _check_rounds(limits.rounds_a_day, kind, context.node_config.get(keys.AUDIT_DIR))
     return call_next(message, context)
+
+
+def _is_secure(message_type: str) -> bool:
+    return message_type == f"{MessageType.TRAIN}.{keys.SECURE_TRAIN}"
 
 
 def _kind(message_type: str) -> str:

@@ -61,6 +61,10 @@ class LimitError(FedVSRError, ValueError):
     """A run asks a site for more than its operator allows."""
 
 
+class SecureError(FedVSRError, RuntimeError):
+    """What is asked of a client in a secure sum would show more of it than the sum."""
+
+
 class AuditError(FedVSRError, RuntimeError):
     """A site can't record what it is asked and what it sends, and sends nothing."""
 

@@ -110,6 +110,22 @@ class Privacy(_Section):
         return self
 
 
+class Secure(_Section):
+    """Secure aggregation: the server sees sums over clients, and nothing of a single one; docs/privacy.md.
+
+    Attributes:
+        enabled: Whether rounds are secure.
+        threshold: The share of a round's clients that must stay to its end.
+        clip: Largest norm (L2) of an update; longer ones are shortened by the client.
+        bits: Fewest bits after the binary point of what is added; where 32 bits don't hold them, 64 travel.
+    """
+
+    enabled: bool = False
+    threshold: float = Field(default=0.6, gt=0.5, le=1)
+    clip: float = Field(default=64.0, gt=0, allow_inf_nan=False)
+    bits: int = Field(default=16, ge=8, le=40)
+
+
 class Cohort(_Section):
     """Who takes part in a round.
 
@@ -272,6 +288,7 @@ class _Shared(_Section):
     protocol: Component
     training: Training
     privacy: Privacy = Privacy()
+    secure: Secure = Secure()
     evaluation: Evaluation
     names: dict[str, str]
 

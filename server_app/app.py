@@ -34,6 +34,7 @@ from server_app.records.report import write_report
 from server_app.records.run_dir import ANNOUNCED, RunDir
 from server_app.resume import about_changes, changed_since, settings_of_run
 from server_app.rounds import Rounds
+from server_app.secure_check import check_secure
 from server_app.selection import check_selection
 from server_app.state import RunState
 from server_app.strategies.aggregator import Aggregator
@@ -201,6 +202,7 @@ def _build(settings: Settings) -> tuple[VideoModel, Aggregator, HeldOut]:
             settings.flow.frozen_steps,
         )
     strategy = adapted(build(settings.strategy.server, num_rounds=settings.rounds))
+    check_secure(settings, strategy)
     check_parts(settings, model, strategy)
     check_selection(settings, protocol_of(settings))
     return model, strategy, build_held_out(settings, build(settings.data).held_out(), devices.choose())

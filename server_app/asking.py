@@ -257,5 +257,8 @@ def log_all(refusals: Iterable[Refusal], title: str) -> None:
 
 
 def message_bytes(content: RecordDict) -> int:
-    """Bytes of all arrays of a message."""
-    return sum(map(size_bytes, records_of(content, ArrayRecord).values()))
+    """Bytes of all arrays of a message, and of what else it holds as bytes."""
+    values = [value for record in records_of(content, ConfigRecord).values() for value in record.values()]
+    items = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    others = sum(len(item) for item in items if isinstance(item, bytes))
+    return others + sum(map(size_bytes, records_of(content, ArrayRecord).values()))

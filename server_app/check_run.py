@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedvsr_core.components import build
 from fedvsr_core.errors import ConfigurationError, FedVSRError, StorageError
 from server_app.records.history import starts
 from server_app.records.journal import read_journal
 from server_app.records.run_dir import RunDir
 from server_app.resume import settings_of_run
+from server_app.secure_check import check_secure
+from server_app.strategies.stock import adapted
 
 
 def check(app: Path, run_config: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +40,7 @@ def check(app: Path, run_config: Mapping[str, Any]) -> dict[str, Any]:
     project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
     defaults = project["tool"]["flwr"]["app"].get("config", {})
     settings, _ = settings_of_run({**defaults, **run_config})
+    check_secure(settings, adapted(build(settings.strategy.server, num_rounds=settings.rounds)))
     if settings.run.resume is None:
         _check_root(Path(settings.run.root).expanduser())
         return {"resumes": None, "clients": None}

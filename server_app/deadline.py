@@ -35,10 +35,18 @@ class Deadline:
         """Seconds to wait for the replies to messages of a size."""
         if self._settings.timeout_s is not None:
             return self._settings.timeout_s
-        link_s = 2 * 8 * size_bytes / (1e6 * self._settings.link_mbit)
         if not self._longest_s:
-            return link_s + self._first_s
-        return link_s + max(LEAST_S, self._settings.deadline_factor * self._longest_s)
+            return self._link_s(size_bytes) + self._first_s
+        return self._link_s(size_bytes) + max(LEAST_S, self._settings.deadline_factor * self._longest_s)
+
+    def brief_s(self, size_bytes: int) -> float:
+        """The same for replies that take no work."""
+        if self._settings.timeout_s is not None:
+            return self._settings.timeout_s
+        return self._link_s(size_bytes) + LEAST_S
+
+    def _link_s(self, size_bytes: int) -> float:
+        return 2 * 8 * size_bytes / (1e6 * self._settings.link_mbit)
 
     def learn(self, rows: Iterable[Line]) -> None:
         """Take note of how long sound replies took, from clients' rows of the journal; old ones lack it."""

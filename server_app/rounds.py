@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from flwr.app import ArrayRecord, ConfigRecord, MessageType, RecordDict
 from flwr.serverapp import Grid
@@ -17,7 +17,7 @@ from fedvsr_core.flower.travelling import frozen_digest, travelling
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.settings import Settings
 from fedvsr_core.training.late_start import is_frozen
-from server_app.asking import Asking, log_all
+from server_app.asking import Asking, Refusal, log_all
 from server_app.checkpoints import BEST, load_round
 from server_app.client_evaluation import evaluate_on_clients
 from server_app.cohort import Member, Members, draw, lost_uploads, warn_of_hidden_gpu
@@ -30,6 +30,8 @@ from server_app.records.markdown import signed
 from server_app.records.run_dir import RunDir
 from server_app.round_log import RoundLog
 from server_app.screening import Screen
+from server_app.secure_check import check_cohort, check_noise, mean_of_shares
+from server_app.secure_round import Sent, train_securely
 from server_app.selection import ON_CLIENTS, merit, scorings_without_gain
 from server_app.spool import Spool
 from server_app.state import RunState
@@ -89,6 +91,9 @@ class Rounds:
             self._state.deadlines["train"].limit_s(message_bytes),
         )
         drawn = self._settings.cohort.clients_per_round or len(members)
+        if self._settings.secure.enabled:
+            check_cohort(min(drawn, len(members)))
+            check_noise(self._settings, floating(self._travelling(1)))
         self._state.strategy.prepare(clients=len(members), cohort=min(drawn, len(members)))
         return list(members)
 
@@ -110,6 +115,9 @@ class Rounds:
     def _train(self, server_round: int) -> None:
         began, state, title = time.monotonic(), self._state, f"round {server_round}/{self._settings.rounds}"
         cohort = self._cohort(server_round)
+        if self._settings.secure.enabled:
+            self._train_securely(server_round, cohort)
+            return
         clients = {member.node: member.client for member in cohort}
         sent = state.strategy.outgoing(server_round, self._travelling(server_round), len(cohort))
         reader = self._reader(server_round, floating(sent[keys.ARRAYS]), clients.values())
@@ -150,7 +158,42 @@ class Rounds:
         )
         if asking.dead_worker and all(member.of for member in cohort):  # a simulation
             raise _dead_worker(title, asking.dead_worker)
-        self._stop_if_idle(server_round, log, learned=weights is not None)
+        self._stop_if_idle(server_round, len(log.rows), log.refused, learned=weights is not None)
+
+    def _train_securely(self, server_round: int, cohort: Sequence[Member]) -> None:
+        """A round of which only sums are seen: training, screening and combining in one."""
+        began, state, title = time.monotonic(), self._state, f"round {server_round}/{self._settings.rounds}"
+        clients = {member.node: member.client for member in cohort}
+        deadline, (strategy, share) = state.deadlines["train"], mean_of_shares(state.strategy, server_round)
+        sent = strategy.outgoing(server_round, self._travelling(server_round), len(cohort))
+        contents = self._contents(server_round, sent, clients)
+        outcome = train_securely(
+            self._settings,
+            self._grid,
+            strategy,
+            Sent(server_round, share, sent[keys.ARRAYS], contents, clients),
+            deadline=deadline,
+            lost=self._lost(server_round, clients.values()),
+        )
+        if outcome.mean is not None:
+            state.accept(server_round, outcome.mean.arrays.items(), outcome.here)
+            strategy.moved()
+        deadline.learn([outcome.line])
+        log_all(outcome.refused, f"round {server_round}")
+        self._journal.append(
+            {
+                "phase": "train",
+                "round": server_round,
+                "seconds": time.monotonic() - began,
+                "server-memory-mb": devices.peak_memory_mb(devices.choose("cpu")),
+                **outcome.line,
+                **(strategy.diagnostics if outcome.mean is not None else {}),
+                "kept-model": outcome.mean is None,
+            }
+        )
+        if outcome.dead_worker and all(member.of for member in cohort):  # a simulation
+            raise _dead_worker(title, outcome.dead_worker)
+        self._stop_if_idle(server_round, len(outcome.here), outcome.refused, learned=outcome.mean is not None)
 
     def _combine(self, server_round: int, updates: list[ReportedUpdate]) -> Mapping[str, float] | None:
         """Make the updates the new model; returns what each counted, None if the model stays as it was."""
@@ -206,10 +249,12 @@ class Rounds:
             parts=settings.loss.get("parts"),
             needs_loss=strategy.needs_loss,
             differences=settings.training.upload == "float16",
-            lost=lost_uploads(
-                clients, settings.cohort.upload_failure, seed=settings.seed, server_round=server_round
-            ),
+            lost=self._lost(server_round, clients),
         )
+
+    def _lost(self, server_round: int, clients: Iterable[str]) -> set[str]:
+        rate, seed = self._settings.cohort.upload_failure, self._settings.seed
+        return lost_uploads(clients, rate, seed=seed, server_round=server_round)
 
     def _screen(self, sent: NamedArrays) -> Screen:
         strategy = self._state.strategy
@@ -224,16 +269,18 @@ class Rounds:
     def _noise(self, sent: NamedArrays) -> float:
         return private_norm(self._settings.privacy, sent)
 
-    def _stop_if_idle(self, server_round: int, log: RoundLog, *, learned: bool) -> None:
+    def _stop_if_idle(
+        self, server_round: int, sound: int, refused: Iterable[Refusal], *, learned: bool
+    ) -> None:
         needed = self._settings.cohort.min_replies
-        if len(log.rows) < needed:
+        if sound < needed:
             _log.warning(
                 "round %d: %d sound replies, but %d needed; the model stays as it was",
                 server_round,
-                len(log.rows),
+                sound,
                 needed,
             )
-        lost = any(refusal.code == "lost" for refusal in log.refused)
+        lost = any(refusal.code == "lost" for refusal in refused)
         self._idle = 0 if learned or lost else self._idle + 1
         if self._idle == min(MOST_IDLE, self._settings.rounds):
             raise FederationError(

@@ -133,4 +133,4 @@ class RunState:
         """Take note of how long the replies of earlier rounds took, from the journal."""
         for line in lines:
             if line["phase"] in PHASES:
-                self.deadlines[line["phase"]].learn(line["clients"])
+                self.deadlines[line["phase"]].learn([line, *line["clients"]])

@@ -14,6 +14,7 @@ from fedvsr_core.flower.differences import from_difference
 from fedvsr_core.flower.records import records_of
 from fedvsr_core.flower.training_report import LONGEST_S, TrainingReport
 from fedvsr_core.flower.views import view
+from fedvsr_core.secure.share import bounded_loss
 from fedvsr_core.settings import Screening
 from server_app.aggregation.bounds import LIMIT, measure
 from server_app.aggregation.threads import shared
@@ -25,7 +26,6 @@ _LONGEST_WORD = 200
 _MOST_STEPS, _MOST_MB, _MOST_PARTS = 10**9, 1e9, 100
 _EPSILONS, _LEAST_DELTA = (1e-9, 1e9), 1e-100
 """Beyond these a promise of privacy means nothing, and what follows from it can't be computed."""
-_LOSSES = (2.0**-30, 2.0**30)
 _ZERO = np.zeros((), np.float32)
 
 
@@ -72,7 +72,7 @@ class Update:
     @property
     def bounded_loss(self) -> float:
         """The loss; beyond 1e-9 and 1e9 it counts as the nearest of these."""
-        return min(max(self.loss, _LOSSES[0]), _LOSSES[1])
+        return bounded_loss(self.loss)
 
     def record(self) -> ArrayRecord:
         """The trained arrays as Flower's record; without a copy, unless they came as differences."""

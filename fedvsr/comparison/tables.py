@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fedvsr.comparison.entries import CENTRALISED, is_bound
 from fedvsr.comparison.seed_means import best, difference, seed_mean
 from fedvsr_core.metrics.names import METRICS
-from server_app.records.history import evaluations, trainings
+from server_app.records.history import evaluations, reports, trainings
 from server_app.records.journal import Line
 from server_app.records.markdown import table
 
@@ -25,11 +25,13 @@ Rows = tuple[list[str], list[list[str]]]
 """A header and rows of text."""
 
 OVERHEAD: dict[str, Callable[[Line], list[float]]] = {
-    "training, s a client and round": lambda line: [float(row["seconds"]) for row in line["clients"]],
+    "training, s a client and round": lambda line: [float(row["seconds"]) for row in reports(line)],
     "aggregation, s a round": lambda line: [float(line["aggregation-seconds"])],
     "MB up a round": lambda line: [line["bytes-up"] / 1e6],
     "MB down a round": lambda line: [line["bytes-down"] / 1e6],
-    "peak memory of a client, MB": lambda line: [float(row["peak-memory-mb"]) for row in line["clients"]],
+    "peak memory of a client, MB": lambda line: [
+        float(row["peak-memory-mb"]) for row in line["clients"] if "peak-memory-mb" in row
+    ],
     "peak memory of the server, MB": lambda line: [float(line["server-memory-mb"])],
 }
 """What a round costs, from its line in the journal."""

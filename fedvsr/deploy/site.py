@@ -64,6 +64,8 @@ class Site(TomlSettings):
         models: The same, of ``fedvsr_core.models``.
         rounds_a_day: Rounds of training that are answered within 24 hours.
         evaluate: Whether models are scored on ``held_out_dir``; None: if there is one.
+        secure: Whether updates leave in secure sums alone; see docs/privacy.md.
+        peers: List of the other sites' public keys, by which their part in a secure sum is known; or None.
         server: The server's name or address, and its port.
         ca: Copy of the federation's CA certificate; None only for a try-out without encryption.
         key: The site's private key; None only for a try-out without authentication.
@@ -98,6 +100,8 @@ class Site(TomlSettings):
     models: ClassNames = ("Recurrent", "BasicVSR", "BasicVSRPlusPlus", "IART", "VRT", "RVRT")
     rounds_a_day: int = Field(default=200, ge=0)
     evaluate: bool | None = None
+    secure: bool = False
+    peers: SitePath | None = None
     server: Address
     ca: SitePath | None = None
     key: SitePath | None = None
@@ -116,6 +120,7 @@ class Site(TomlSettings):
             "weights-dir",
             "memory-dir",
             "audit-dir",
+            "peers",
             "ca",
             "key",
             "home",
@@ -153,7 +158,7 @@ class Site(TomlSettings):
         """The folders that the SuperNode may read and not write."""
         bundles = self.apps if self.code else None  # so nothing but what was installed there can run
         videos = (self.data_dir, self.held_out_dir, self.low_dir, self.held_out_low_dir)
-        return [path for path in (*videos, self.weights_dir, bundles) if path]
+        return [path for path in (*videos, self.weights_dir, self.peers, bundles) if path]
 
     def node_config(self) -> dict[str, str | int | float]:
         """What the ClientApp gets as node configuration, by the keys of `fedvsr_core.flower.keys`."""
@@ -185,6 +190,9 @@ class Site(TomlSettings):
             "models": " ".join(self.models),
             "rounds-a-day": self.rounds_a_day,
             "evaluate": bool(self.held_out_dir) if self.evaluate is None else self.evaluate,
+            "secure": self.secure,
+            "peers": self.peers,
+            "key": self.key,
         }
         return {
             key: value if isinstance(value, int | float) else str(value)
@@ -240,6 +248,8 @@ def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
         "# What a run may ask. More is declined: a word to the server, a sentence here; docs/privacy.md",
         *(toml_line(key, default(key), comment) for key, comment in _LIMITS.items()),
         "# evaluate = false  # score models on held-out-dir; if this isn't given, where there is one",
+        toml_line("secure", value=False, comment="true: updates leave in secure sums alone, docs/privacy.md"),
+        '# peers = "peers.txt"  # sites that may take part in them: a line each, its name and its public key',
         toml_line("audit-dir", "audit", "the record of what was asked and sent; without it nothing is sent"),
         "",
         toml_line("server", server, "name or address and port of the proxy"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fedvsr_core.metrics.names import METRICS
 from fedvsr_core.metrics.protocol import Protocol
 from fedvsr_core.settings import Settings
-from server_app.records.history import Evaluation, evaluations, starts, trainings
+from server_app.records.history import Evaluation, evaluations, reports, starts, trainings
 from server_app.records.journal import Line
 from server_app.records.markdown import harmless, signed, table
 
@@ -109,7 +109,7 @@ def _what(
 
 def _data(lines: Sequence[Line]) -> list[str]:
     trained = trainings(lines)
-    windows = sum(int(row.get("examples", 0)) for line in trained for row in line["clients"])
+    windows = sum(int(row.get("examples", 0)) for line in trained for row in reports(line))
     clients = {row["client"] for line in trained for row in line["clients"]}
     scored = evaluations(lines)
     held_out = len(scored[-1].clips) if scored else 0

@@ -3,11 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from fedvsr_core.errors import AggregationError
+
+_DIGITS = 300
+"""Of decimal numbers, so that equal shares are at a distance of zero."""
 
 Weights = npt.NDArray[np.float64]
 """One weight a client, in the order of the reports; they sum to one."""
@@ -87,6 +92,73 @@ def loss_aware(
         guarded = tuple(int(k) for k in np.flatnonzero(mixing * gain > most))
         mixing = float(most / gain.max()) if guarded else mixing
     return LossAware((1 - mixing) * even + mixing * by_loss, mixing, hellinger, guarded)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What each client counts by its share q: ``base + per_share * q``.
+
+    Attributes:
+        base: The same for all.
+        per_share: The same for all.
+        mixing: Share of the loss-based weights.
+        hellinger: Hellinger distance of the loss-based weights from the uniform ones.
+    """
+
+    base: float
+    per_share: float
+    mixing: float
+    hellinger: float
+
+
+def loss_aware_of_sums(
+    clients: int,
+    shares: Fraction,
+    roots: Fraction,
+    squares: Fraction,
+    *,
+    threshold: float = 0.05,
+    guard: float = math.inf,
+) -> Mixed:
+    """The weights of `loss_aware` from sums over the clients, whose losses nobody need know.
+
+    With shares ``q = loss ** -p`` the squared Hellinger distance is ``1 - sum(sqrt(q)) / sqrt(K * sum(q))``
+    for K clients, and with the mixing m a client counts ``(1 - m) / K + m * q / sum(q)``.
+
+    The guard needs the largest share, which no sum tells. In its place stands the largest that there can be
+    with such a mean and such a variance, and that there is where one client differs and all others are alike.
+    So no weight ever exceeds the guard, and the mixing may be lower than that of `loss_aware`.
+
+    Args:
+        clients: K, at least 1.
+        shares: Sum of q, > 0.
+        roots: Sum of the roots of q.
+        squares: Sum of the squares of q.
+        threshold: As `loss_aware`.
+        guard: As `loss_aware`; infinite for none.
+
+    Raises:
+        AggregationError: If such sums can't be those of so many clients.
+
+    Source: FedVSR (MMSys 2026), rewritten; Samuelson's inequality: nothing lies further from the mean than
+    ``sqrt(K - 1)`` standard deviations.
+    """
+    if not (shares > 0 and roots > 0 and shares <= roots**2 and squares <= shares**2):
+        raise AggregationError(f"the shares of {clients} clients can't have these sums; one of them lies")
+    count = Decimal(clients)
+    with localcontext(prec=_DIGITS):
+        total, root, square = map(_decimal, (shares, roots, squares))
+        hellinger = float(max(Decimal(0), 1 - root / (count * total).sqrt()).sqrt())
+        variance = max(Decimal(0), count * square / total**2 - 1)  # of the shares over their mean
+        most_gain = float((variance * (count - 1)).sqrt())  # in units of the uniform weight
+    mixing = max(0.0, (hellinger - threshold) / (1 - threshold))
+    if mixing * most_gain > guard - 1:
+        mixing = (guard - 1) / most_gain
+    return Mixed((1 - mixing) / clients, mixing / float(shares), mixing, hellinger)
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(value.numerator) / Decimal(value.denominator)
 
 
 def _powers(losses: Sequence[float], exponent: float) -> Weights:

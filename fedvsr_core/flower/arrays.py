@@ -1,6 +1,7 @@
 """Model weights as they travel: float arrays in, float arrays out."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -51,3 +52,12 @@ def completed(arrays: Mapping[str, np.ndarray], form: ArrayRecord) -> ArrayRecor
 def size_bytes(record: ArrayRecord) -> int:
     """Size of the arrays in bytes, as they travel."""
     return sum(len(array.data) for array in record.values())
+
+
+def digest(record: ArrayRecord) -> str:
+    """Hexadecimal digest of arrays as they travel, in the order of their names."""
+    whole = blake2b(digest_size=16)
+    for name in sorted(record):
+        whole.update(f"{name}\0{len(record[name].data)}\0".encode())
+        whole.update(record[name].data)
+    return whole.hexdigest()

@@ -17,6 +17,7 @@ from fedvsr_core.errors import (
     DataError,
     FederationError,
     LimitError,
+    SecureError,
 )
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.records import records_of
@@ -28,7 +29,9 @@ REASONS = {
     "configuration": "its node configuration and the settings of the run don't go together",
     "code": "it runs the code that its operator has reviewed, and no other",
     "limits": "its operator doesn't allow what the run asks for: so few steps or windows, such an optimiser,"
-    " loss or network, so many rounds a day, or scores",
+    " loss or network, so many rounds a day, scores, or rounds without secure aggregation",
+    "secure": "it takes no part in a secure sum that would show more of it than the sum, or that it can't"
+    " tell to be one",
     "audit": "it can't record what it sends, and sends nothing without",
     "weights": "it lacks the files of weights that the run starts from, or has others; give all sites"
     " the same",
@@ -45,6 +48,7 @@ _KINDS = (
     (LimitError, "limits"),
     (AuditError, "audit"),
     (CheckpointError, "weights"),
+    (SecureError, "secure"),
     (FederationError, "state"),
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

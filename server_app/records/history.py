@@ -5,8 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedvsr_core.flower import keys
 from fedvsr_core.metrics.names import METRICS
+from fedvsr_core.secure.scalars import CLIENTS, TOLD
 from server_app.records.journal import Line
+
+MEAN = "mean of the clients"
+"""The name of the row that a secure round has in the place of its clients'."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,31 @@ def trainings(lines: Sequence[Line]) -> list[Line]:
     return [by_round[number] for number in sorted(by_round)]
 
 
+def reports(line: Line) -> list[Line]:
+    """What is known of the clients of a round: a row for each, or one with their means if it was secure.
+
+    Args:
+        line: A ``train`` line.
+    """
+    sums = (line.get("secure") or {}).get("sums")
+    if sums is None:
+        return list(line["clients"])
+    told, prefix = float(sums[TOLD]) or math.nan, keys.LOSS_PART_PREFIX
+    return [
+        {
+            "client": MEAN,
+            "loss": float(sums[keys.LOSS]) / told,
+            "parts": {
+                name.removeprefix(prefix): float(value) / told
+                for name, value in sums.items()
+                if name.startswith(prefix)
+            },
+            "examples": sums[keys.NUM_EXAMPLES],
+            "seconds": float(sums[keys.SECONDS]) / float(sums[CLIENTS]),
+        }
+    ]
+
+
 def pointed_against(lines: Sequence[Line], server_round: int) -> list[str]:
     """The clients whose update counted and went against most others', since the model was scored before.
 
@@ -153,11 +183,12 @@ def client_series(lines: Sequence[Line], what: str) -> dict[str, dict[int, float
     """A number that clients report, such as ``loss`` or ``weight``.
 
     Returns:
-        For each client in natural order (``partition-2`` before ``partition-10``), its value by round.
+        For each client in natural order (``partition-2`` before ``partition-10``), its value by round; of
+        secure rounds the mean.
     """
     series: dict[str, dict[int, float]] = {}
     for line in trainings(lines):
-        for client in line["clients"]:
+        for client in reports(line):
             if client.get(what) is not None:
                 series.setdefault(client["client"], {})[line["round"]] = float(client[what])
     return dict(sorted(series.items(), key=lambda item: natural(item[0])))
@@ -167,7 +198,7 @@ def loss_parts(lines: Sequence[Line]) -> dict[str, dict[str, dict[int, float]]]:
     """The parts of the loss by name, each like the total: by client and round."""
     parts: dict[str, dict[str, dict[int, float]]] = {}
     for line in trainings(lines):
-        for client in line["clients"]:
+        for client in reports(line):
             for name, value in client.get("parts", {}).items():
                 parts.setdefault(name, {}).setdefault(client["client"], {})[line["round"]] = float(value)
     return dict(sorted(parts.items()))

@@ -4,7 +4,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from fedvsr_core.flower import keys
 from fedvsr_core.metrics.names import METRICS
+from fedvsr_core.secure.scalars import CLIENTS, TOLD
 
 
 class _Entry(BaseModel):
@@ -59,6 +61,32 @@ class _Start(_Line):
     versions: dict[str, str | None] = {}
 
 
+class _Stage(_Entry):
+    stage: str
+    asked: int
+    answered: int
+    seconds: float
+
+
+class _Sums(_Entry):
+    """Sums over the clients of a secure round, numbers all of them."""
+
+    @model_validator(mode="after")
+    def _are_numbers(self) -> Self:
+        sums = self.model_extra or {}
+        for name in (CLIENTS, TOLD, keys.LOSS, keys.NUM_EXAMPLES, keys.SECONDS):
+            float(sums[name])
+        if not float(sums[CLIENTS]) >= 1:
+            raise ValueError("its sums are of no client")
+        return self
+
+
+class _Secure(_Entry):
+    stages: list[_Stage]
+    sums: _Sums | None = None
+    void: str | None = None
+
+
 class _Train(_Line):
     phase: Literal["train"]
     round: int = Field(ge=0)
@@ -66,6 +94,7 @@ class _Train(_Line):
     refused: list[_Refused]
     hellinger: float | None = None
     mixing: float | None = None
+    secure: _Secure | None = None
 
 
 class _Evaluate(_Line, _Means):

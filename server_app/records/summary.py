@@ -13,6 +13,7 @@ from server_app.records.history import (
     evaluations,
     measured,
     outcome,
+    reports,
     rounds_done,
     trainings,
 )
@@ -21,6 +22,7 @@ from server_app.records.markdown import duration, harmless, number, ranges, sign
 from server_app.records.privacy import privacy
 from server_app.records.refusals import persistent_offenders, refusals
 from server_app.records.run_dir import RunDir
+from server_app.records.secure import secure
 
 ROWS = 30  # of the table of rounds; longer runs are thinned out
 
@@ -57,6 +59,7 @@ def summary(lines: Sequence[Line], run: RunDir) -> str:
         _clients_scores(lines),
         _rounds(lines),
         privacy(lines),
+        secure(lines),
         _refused(lines),
         _rolled_back(lines),
         _files(run),
@@ -197,9 +200,10 @@ def _rounds(lines: Sequence[Line]) -> list[str]:
 
 def _row(scored: Evaluation | None, trained: Line) -> Iterator[str]:
     clients = trained.get("clients", [])
+    told = reports(trained) if trained else []
     yield _score(scored.mean, scored.headline) if scored else ""
     yield signed(scored.gain()) if scored else ""
-    yield f"{sum(float(client['loss']) for client in clients) / len(clients):.5f}" if clients else ""
+    yield f"{sum(float(client['loss']) for client in told) / len(told):.5f}" if told else ""
     yield f"{len(clients)}{' (model kept)' if trained.get('kept-model') else ''}" if trained else ""
     yield str(len(trained["refused"])) if trained else ""
     yield number(trained.get("hellinger"), 4)

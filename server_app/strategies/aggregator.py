@@ -10,6 +10,7 @@ from flwr.app import ArrayRecord
 
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower import keys
+from fedvsr_core.secure.share import Share
 from server_app.updates import Update
 
 
@@ -68,6 +69,16 @@ class Aggregator(ABC):
             clients: How many take part.
         """
         return {keys.ARRAYS: model}
+
+    def share(self, server_round: int) -> Share | None:
+        """What a client's weight is made of, if it's something that the client can compute by itself.
+
+        Then a mean can be taken of a secure sum. None, unless a subclass says otherwise.
+
+        Args:
+            server_round: From 1.
+        """
+        return None
 
     @abstractmethod
     def combine(self, server_round: int, updates: Sequence[Update]) -> Combined | None:

@@ -1,5 +1,6 @@
 """Federated averaging: each client counts as much as its training examples."""
 
+from fedvsr_core.secure.share import Share
 from server_app.strategies.weighted_mean import WeightedMean
 from server_app.updates import Update
 
@@ -11,6 +12,10 @@ class FedAvg(WeightedMean):
     """
 
     needs_examples = True
+
+    def share(self, server_round: int) -> Share:
+        """The number of examples."""
+        return Share(by="examples")
 
     def factor(self, update: Update) -> float:
         """The number of examples."""

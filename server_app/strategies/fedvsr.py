@@ -1,10 +1,13 @@
 """FedVSR's aggregation: clients with a small loss count more, early in training and where losses differ."""
 
+import math
 from collections.abc import Sequence
 from typing import Unpack
 
-from fedvsr_core.aggregation.weights import loss_aware
+from fedvsr_core.aggregation.weights import Mixed, loss_aware, loss_aware_of_sums
 from fedvsr_core.errors import AggregationError
+from fedvsr_core.secure.scalars import ROOTS, SHARES, SQUARES, Sums
+from fedvsr_core.secure.share import Share
 from server_app.strategies.base import StrategyOptions
 from server_app.strategies.mean import Mean
 from server_app.updates import Update
@@ -50,11 +53,28 @@ class FedVSR(Mean):
         self.threshold = threshold
         self.guard = guard
 
+    def share(self, server_round: int) -> Share:
+        """A power of the loss that falls from round to round."""
+        return Share(by="loss", exponent=1 - self._progress(server_round), guard=self.guard or math.inf)
+
+    def mixed(self, sums: Sums) -> Mixed:
+        """As `weights`, from sums alone."""
+        shares, roots, squares = (sums.by_name[name] for name in (SHARES, ROOTS, SQUARES))
+        decided = loss_aware_of_sums(
+            sums.clients, shares, roots, squares, threshold=self.threshold, guard=self.guard or math.inf
+        )
+        self.diagnostics["hellinger"] = decided.hellinger
+        self.diagnostics["mixing"] = decided.mixing
+        return decided
+
+    def _progress(self, server_round: int) -> float:
+        return min(server_round / self.num_rounds, 1.0)
+
     def weights(self, server_round: int, updates: Sequence[Update]) -> list[float]:
         """By loss; how they came about becomes the round's diagnostics."""
         decided = loss_aware(
             [update.bounded_loss for update in updates],
-            progress=min(server_round / self.num_rounds, 1.0),
+            progress=self._progress(server_round),
             threshold=self.threshold,
             guard=self.guard,
         )

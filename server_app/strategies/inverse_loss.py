@@ -1,5 +1,6 @@
 """Loss-aware aggregation that doesn't adapt: each client counts in proportion to one over its loss."""
 
+from fedvsr_core.secure.share import Share
 from server_app.strategies.weighted_mean import WeightedMean
 from server_app.updates import Update
 
@@ -11,6 +12,10 @@ class InverseLoss(WeightedMean):
     """
 
     needs_loss = True
+
+    def share(self, server_round: int) -> Share:
+        """One over the loss."""
+        return Share(by="loss", exponent=1.0)
 
     def factor(self, update: Update) -> float:
         """One over the loss."""

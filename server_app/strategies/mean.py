@@ -8,8 +8,10 @@ from typing import Unpack
 import numpy as np
 from flwr.app import Array, ArrayRecord
 
+from fedvsr_core.aggregation.weights import Mixed
 from fedvsr_core.errors import AggregationError
 from fedvsr_core.flower.arrays import NamedArrays
+from fedvsr_core.secure.scalars import SHARES, Sums
 from server_app.aggregation.blockwise import trimmed_mean, weighted_mean
 from server_app.strategies.aggregator import Combined
 from server_app.strategies.base import RoundStrategy, StrategyOptions
@@ -58,6 +60,20 @@ class Mean(RoundStrategy):
         self._now: NamedArrays = {}
         self._before: NamedArrays = {}
 
+    def mixed(self, sums: Sums) -> Mixed:
+        """What each client counts by its share, from sums over the clients; in proportion to it.
+
+        Raises:
+            AggregationError: If the shares have no sum.
+        """
+        if (total := sums.by_name[SHARES]) <= 0:
+            raise AggregationError(f"the sum of the clients' shares must be > 0, got {float(total):g}")
+        return Mixed(base=0.0, per_share=float(1 / total), mixing=1.0, hellinger=math.nan)
+
+    def moved(self) -> None:
+        """The model that was sent has been followed by another one, of a secure sum."""
+        self._before = self._now
+
     @abstractmethod
     def weights(self, server_round: int, updates: Sequence[Update]) -> list[float]:
         """What each update counts, > 0; they sum to one."""
@@ -79,7 +95,7 @@ class Mean(RoundStrategy):
             mean = trimmed_mean(arrays, weights, self._sent, cut=cut)
         else:
             mean = weighted_mean(arrays, weights, self._sent)
-        self._before = self._now
+        self.moved()
         clients = (update.client for update in updates)
         return Combined(mean, dict(zip(clients, weights, strict=True)))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedvsr_core.metrics.names import METRICS
+from server_app.records.history import reports
 from server_app.records.journal import Line
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_./ -]")
@@ -51,9 +52,10 @@ def _of_training(line: Line) -> dict[str, float]:
         for key in _OF_CLIENT:
             if row.get(key) is not None:
                 numbers[f"{key}/{row['client']}"] = float(row[key])
+    for row in reports(line):
         for name, value in row.get("parts", {}).items():
             parts.setdefault(name, []).append(float(value))
-    numbers |= _mean("loss/mean", (row.get("loss") for row in line["clients"]))
+    numbers |= _mean("loss/mean", (row.get("loss") for row in reports(line)))
     for name, values in parts.items():
         numbers |= _mean(f"loss-part/{name}", values)
     return numbers

@@ -1,14 +1,16 @@
 """Promises: the paper's weights for any finite losses > 0, a bound for each, and no order among clients."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fedvsr_core.aggregation.weights import loss_aware, uniform
+from fedvsr_core.aggregation.weights import loss_aware, loss_aware_of_sums, uniform
 from fedvsr_core.errors import AggregationError
+from fedvsr_core.secure.share import Share
 
 LOSSES = st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=40)
 USUAL_LOSSES = st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=40)
@@ -170,3 +172,53 @@ def test_refuses_invalid_losses(bad):
 def test_refuses(call, message):
     with pytest.raises(AggregationError, match=message):
         call()
+
+
+def sums_of(losses, progress):
+    """What a secure round knows of the clients' shares."""
+    share = Share(by="loss", exponent=1 - progress)
+    roots = [Fraction(share.root(examples=1, loss=loss)) for loss in losses]
+    powers = [[root**power for root in roots] for power in (2, 1, 4)]
+    return len(losses), *map(sum, powers), [float(root**2) for root in roots]
+
+
+def test_sums_give_the_same_weights_on_a_hundred_random_rounds():
+    generator = np.random.default_rng(7)
+    for _ in range(100):
+        count, progress = int(generator.integers(3, 33)), float(generator.uniform(0.01, 1))
+        losses = (0.02 * 2 ** generator.uniform(0, 2, count)).tolist()
+        *sums, shares = sums_of(losses, progress)
+        plain = loss_aware(losses, progress=progress, guard=1.5)
+        secure = loss_aware_of_sums(*sums, guard=1.5)
+        assert secure.hellinger == pytest.approx(plain.hellinger, abs=1e-9)
+        assert secure.mixing == pytest.approx(plain.mixing, abs=1e-9)
+        weights = [secure.base + secure.per_share * share for share in shares]
+        np.testing.assert_allclose(weights, plain.weights, rtol=0, atol=1e-9)
+
+
+@given(st.lists(st.floats(1e-8, 1e8), min_size=3, max_size=40), st.floats(0.01, 1), st.floats(1, 4))
+def test_from_sums_no_weight_exceeds_the_guard_and_all_sum_to_one(losses, progress, guard):
+    *sums, shares = sums_of(losses, progress)
+    secure = loss_aware_of_sums(*sums, guard=guard)
+    weights = [secure.base + secure.per_share * share for share in shares]
+    assert math.fsum(weights) == pytest.approx(1, abs=1e-9)
+    assert max(weights) * len(losses) <= guard * (1 + 1e-9)
+
+
+def test_where_one_client_lies_the_guard_is_that_of_the_plain_rule():
+    losses = [1e-9, *[0.05] * 9]  # of one that differs and others alike, the bound is what there is
+    *sums, _ = sums_of(losses, 0.01)
+    plain = loss_aware(losses, progress=0.01, guard=1.5)
+    assert plain.guarded == (0,)
+    assert loss_aware_of_sums(*sums, guard=1.5).mixing == pytest.approx(plain.mixing, rel=1e-9)
+
+
+@pytest.mark.parametrize("sums", [(0, 1, 1), (-1, 1, 1), (3, -3, 3), (3, 1, 3), (3, 3, 10)], ids=str)
+def test_sums_that_nobody_can_have_are_refused(sums):
+    with pytest.raises(AggregationError, match="the shares of 3 clients can't have these sums"):
+        loss_aware_of_sums(3, *map(Fraction, sums))
+
+
+def test_equal_losses_are_at_no_distance():
+    *sums, _ = sums_of([0.0371] * 7, 0.3)
+    assert loss_aware_of_sums(*sums).hellinger == 0

@@ -113,6 +113,8 @@ def test_flower_reads_the_node_configuration_as_it_was_written(path):
         keys.MODELS: "Recurrent BasicVSR BasicVSRPlusPlus IART VRT RVRT",
         keys.ROUNDS_A_DAY: 200,
         keys.EVALUATE: True,  # there is a folder for it
+        keys.INSIST: False,
+        keys.KEY: str(path.parent / "north.key"),  # which signs the keys of secure rounds
     }
 
 

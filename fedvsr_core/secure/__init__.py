@@ -1,0 +1,1 @@
+"""Secure aggregation: the mathematics and the cryptography that a client and the server share."""

@@ -1,0 +1,1 @@
+"""A ClientApp that is killed in the middle of a secure round."""
