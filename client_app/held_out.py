@@ -31,7 +31,8 @@ def own_held_out(settings: ClientSettings, node_config: NodeConfig, device: torc
     Raises:
         DataError: If the folder holds none, or overlaps with the one to train on.
     """
-    chosen = (keys.DATA_DIR, keys.HELD_OUT_DIR, keys.PARTITION_ID, keys.NUM_PARTITIONS)
+    folders = (keys.DATA_DIR, keys.HELD_OUT_DIR, keys.HELD_OUT_LOW_DIR)
+    chosen = (*folders, keys.PARTITION_ID, keys.NUM_PARTITIONS)
     where = tuple((key, str(node_config[key])) for key in chosen if key in node_config)
     return _prepare(settings.model_dump_json(), where, device)
 
@@ -45,11 +46,10 @@ def _prepare(settings: str, where: tuple[tuple[str, str], ...], device: torch.de
 
 
 def _shots(settings: ClientSettings, where: Mapping[str, str]) -> list[Shot]:
-    if folder := where.get(keys.DATA_DIR):
-        held_out = where.get(keys.HELD_OUT_DIR)
-        if not held_out:
+    if where.get(keys.DATA_DIR):
+        if not where.get(keys.HELD_OUT_DIR):
             return []
-        return list(build(site_data(folder, held_out, settings.degradation["scale"])).held_out())
+        return list(build(site_data(where, settings.degradation["scale"])).held_out())
     parts, count = own_parts(settings, where)
     divided = divide_held_out(build(settings.partition), list(build(settings.data).held_out()), count)
     return [shot for part in parts for shot in divided[part]]

@@ -46,12 +46,20 @@ def client_name(node_config: NodeConfig) -> str:
     )
 
 
-def site_data(folder: str, held_out: str | None, scale: int) -> dict[str, object]:
+def site_data(node_config: NodeConfig, scale: int) -> dict[str, object]:
     """How a site's folders to train on and to score on are read: settings of `Folders`."""
+    folders = {
+        name: str(node_config[key]) if node_config.get(key) else None
+        for name, key in (
+            ("folder", keys.DATA_DIR),
+            ("low_folder", keys.LOW_DIR),
+            ("held_out_folder", keys.HELD_OUT_DIR),
+            ("held_out_low_folder", keys.HELD_OUT_LOW_DIR),
+        )
+    }
     return {
         "_target_": "fedvsr_core.data.layouts.detect.Folders",
-        "folder": folder,
-        "held_out_folder": held_out,
+        **folders,
         "max_frames": _MAX_FRAMES,
         "scale": scale,
     }
@@ -71,7 +79,17 @@ def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]
     device = devices.choose(str(node_config.get(keys.DEVICE, "auto")))
     if isinstance(degradation, Bicubic | GaussianBlur) and device.type == "cuda":
         degradation = replace(degradation, device=str(device))
-    shots = [shot.degraded(degradation) for shot in _shots(settings, node_config)]
+    listed = _shots(settings, node_config)
+    shots = [shot.degraded(degradation) for shot in listed]
+    if recorded := sum(
+        before.low is after.low is not None for before, after in zip(listed, shots, strict=True)
+    ):
+        _log.info(
+            "%d of %d clips bring their low-resolution frames; the degradation that is set makes those of the"
+            " others",
+            recorded,
+            len(shots),
+        )
     limit = int(float(str(node_config.get(keys.MEMORY_MB, MEMORY_MB))) * 2**20)
     needed = sum(map(decoded_size, {base_of(pixels) for shot in shots for pixels in (shot.high, shot.low)}))
     if needed > limit:
@@ -92,9 +110,8 @@ def local_shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]
 
 
 def _shots(settings: ClientSettings, node_config: NodeConfig) -> list[Shot]:
-    if folder := node_config.get(keys.DATA_DIR):
-        held_out = node_config.get(keys.HELD_OUT_DIR)
-        own = site_data(str(folder), str(held_out) if held_out else None, settings.degradation["scale"])
+    if node_config.get(keys.DATA_DIR):
+        own = site_data(node_config, settings.degradation["scale"])
         return _divided(json.dumps(own), None, (0,), 1)
     try:
         parts, count = own_parts(settings, node_config)

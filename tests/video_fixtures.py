@@ -89,6 +89,11 @@ def fake(tmp_path, noise, write_video, write_images):
         for name in "abcd":
             write_video(folder / f"{name}.mkv", noise)
 
+    def pairs(folder):
+        for name in "ab":
+            write_images(folder / "high" / name, noise)
+            write_images(folder / "low" / name, noise[:, ::4, ::4])
+
     def store(folder):
         videos(folder.with_name("source"))
         layout = Videos(folder=str(folder.with_name("source")), max_frames=None, scale=4)
@@ -96,7 +101,8 @@ def fake(tmp_path, noise, write_video, write_images):
         list(prepare([(shot, False) for shot in layout.train()], folder, how, workers=1))
 
     makers = {
-        maker.__name__: maker for maker in (reds, vid4, spmcs, udm10, vimeo90k, kinetics, videos, store)
+        maker.__name__: maker
+        for maker in (reds, vid4, spmcs, udm10, vimeo90k, kinetics, videos, pairs, store)
     }
 
     def make(name):

@@ -41,6 +41,9 @@ _ROWS = 60
 """Rows of a table that can still be looked through."""
 
 RunConfig = Annotated[str, typer.Option("--run-config", "-c", help="As for 'flwr run'.")]
+Low = Annotated[
+    str | None, typer.Option("--low", help="Folder of low-resolution recordings by the same names.")
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Clips worked on side by side; default: as many as cores.")
 ]
@@ -50,11 +53,12 @@ Workers = Annotated[
 def check_command(
     path: Annotated[Path, typer.Argument(help="Folder of videos, of a dataset or of a clip store.")],
     scale: Annotated[int, typer.Option(min=1, help="Factor from low to high resolution.")] = 4,
+    low: Low = None,
     quick: Annotated[bool, typer.Option("--quick", help="Read headers only, decode nothing.")] = False,
     workers: Workers = None,
 ) -> None:
     """Say what a folder holds, clip by clip, and all that is wrong with it; returns 1 if anything is."""
-    layout = detect(str(path), scale=scale)
+    layout = detect(str(path), low, scale=scale)
     if not isinstance(layout, Layout):
         _check_store(layout)
         return
@@ -91,6 +95,7 @@ def prepare_command(
     ],
     store: Annotated[Path, typer.Argument(help="Folder of the clip store to make or complete.")],
     run_config: RunConfig = "",
+    low: Low = None,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="Frames taken of each of your own videos at most.")
     ] = None,
@@ -103,7 +108,9 @@ def prepare_command(
     """
     settings = compose(parse_run_config(run_config))
     scale = int(settings.degradation["scale"])
-    data: Dataset = build(settings.data) if path == "-" else detect(path, scale=scale, max_frames=max_frames)
+    data: Dataset = (
+        build(settings.data) if path == "-" else detect(path, low, scale=scale, max_frames=max_frames)
+    )
     shots = [*((shot, False) for shot in data.train()), *((shot, True) for shot in data.held_out())]
     _check_space([shot for shot, _ in shots], store, scale)
     whole = isinstance(data, Layout) and not data.lenient  # published clips have no shot changes

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from fedvsr_core.data.alignment import align
 from fedvsr_core.data.decoding import decode
 from fedvsr_core.data.frame_index import index_of
 from fedvsr_core.data.frames import same_size
@@ -21,7 +22,7 @@ from fedvsr_core.data.images import (
     some,
     visible_files,
 )
-from fedvsr_core.data.layouts.entry import Entry, open_low
+from fedvsr_core.data.layouts.entry import Entry, open_entry, open_low
 from fedvsr_core.data.layouts.layout import Layout
 from fedvsr_core.errors import DataError
 
@@ -77,15 +78,16 @@ def check_all(layout: Layout, *, quick: bool, workers: int = 2) -> Iterator[Find
 def check_entry(entry: Entry, *, scale: int, quick: bool) -> Finding:
     """Check one clip; arguments as for `check_all`."""
     finding = Finding(entry.name, label=entry.label, held_out=entry.held_out)
+    if entry.low is not None:
+        finding.low = "given"
     if entry.high.is_file():
         _check_video(entry, finding, quick)
     elif not entry.high.is_dir():
         finding.problems.append(f"there is no '{entry.high}'; restore it")
     else:
         _check_folder(entry, finding, quick)
-        if entry.low is not None:
-            finding.low = "given"
-            _check_low(entry, entry.low, finding, scale, quick)
+    if entry.low is not None:
+        _check_low(entry, entry.low, finding, scale, quick)
     if finding.height:
         _check_size(finding, scale)
     return finding
@@ -148,11 +150,14 @@ def _check_folder(entry: Entry, finding: Finding, quick: bool) -> None:
 
 
 def _check_low(entry: Entry, folder: Path, finding: Finding, scale: int, quick: bool) -> None:
-    if not folder.is_dir():
+    if not folder.exists():
         finding.problems.append(f"there are no low-resolution frames '{folder}'; restore them")
         return
     about_low = Finding(entry.name)
-    _check_images(folder, about_low, quick)
+    if folder.is_file():
+        _check_video(replace(entry, high=folder), about_low, quick)
+    else:
+        _check_images(folder, about_low, quick)
     finding.problems += [f"low-resolution frames: {problem}" for problem in about_low.problems]
     finding.notes += [f"low-resolution frames: {note}" for note in about_low.notes]
     if finding.height and not any(
@@ -160,8 +165,20 @@ def _check_low(entry: Entry, folder: Path, finding: Finding, scale: int, quick: 
     ):
         try:
             open_low(entry, folder, scale, finding.frames, finding.height, finding.width)
+            if not quick and entry.low_by is None:
+                finding.notes += _alignment(entry, scale)
         except DataError as error:
             finding.problems.append(str(error))
+
+
+def _alignment(entry: Entry, scale: int) -> list[str]:
+    """What to know of how recordings of both resolutions lie on each other; raises DataError."""
+    notes = []
+    for shot in open_entry(entry, scale=scale):
+        if shot.low is not None:
+            alignment = align(shot.high, shot.low)
+            notes += alignment.check(shot.name) or [str(alignment)]
+    return notes
 
 
 def _check_images(folder: Path, finding: Finding, quick: bool) -> list[Path]:

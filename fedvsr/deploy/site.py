@@ -74,6 +74,8 @@ class Site(TomlSettings):
     site: Name
     data_dir: SitePath
     held_out_dir: SitePath | None = None
+    low_dir: SitePath | None = None
+    held_out_low_dir: SitePath | None = None
     weights_dir: SitePath | None = None
     memory_dir: SitePath = Path("memory")
     device: Device = "auto"
@@ -109,6 +111,8 @@ class Site(TomlSettings):
         for key in (
             "data-dir",
             "held-out-dir",
+            "low-dir",
+            "held-out-low-dir",
             "weights-dir",
             "memory-dir",
             "audit-dir",
@@ -148,7 +152,8 @@ class Site(TomlSettings):
     def readable(self) -> list[Path]:
         """The folders that the SuperNode may read and not write."""
         bundles = self.apps if self.code else None  # so nothing but what was installed there can run
-        return [path for path in (self.data_dir, self.held_out_dir, self.weights_dir, bundles) if path]
+        videos = (self.data_dir, self.held_out_dir, self.low_dir, self.held_out_low_dir)
+        return [path for path in (*videos, self.weights_dir, bundles) if path]
 
     def node_config(self) -> dict[str, str | int | float]:
         """What the ClientApp gets as node configuration, by the keys of `fedvsr_core.flower.keys`."""
@@ -156,6 +161,8 @@ class Site(TomlSettings):
             "site": self.site,
             "data-dir": self.data_dir,
             "held-out-dir": self.held_out_dir,
+            "low-dir": self.low_dir,
+            "held-out-low-dir": self.held_out_low_dir,
             "weights-dir": self.weights_dir,
             "memory-dir": self.memory_dir,
             "device": self.device,
@@ -215,6 +222,8 @@ def site_text(name: str, data: Path, server: str, held_out: Path | None) -> str:
         toml_line("site", name, "what journal and plots call it; each site has its own"),
         toml_line("data-dir", str(data), "videos to train on, or a clip store of them; never written"),
         held if held_out else f"# {held}",
+        f"# {toml_line('low-dir', '/path/to/low', 'recordings in low resolution of what is in data-dir')}",
+        f"# {toml_line('held-out-low-dir', '/path/to/other/low', 'the same for held-out-dir')}",
         toml_line("device", "auto", "auto, cpu, cuda, cuda:1 or mps"),
         toml_line("devices", 1, "GPUs that train together, each on its share of every batch"),
         toml_line("workers", 1, "threads that prepare batches ahead"),

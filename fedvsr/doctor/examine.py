@@ -36,9 +36,9 @@ def examine_site(site: Site) -> Iterator[Finding]:
     yield from check_software()
     yield check_device(site.device)
     yield check_memory(site.memory_mb)
-    yield from check_data_folder(site.data_dir)
+    yield from check_data_folder(site.data_dir, site.low_dir)
     if site.held_out_dir:
-        yield from check_data_folder(site.held_out_dir, "held-out-dir")
+        yield from check_data_folder(site.held_out_dir, site.held_out_low_dir, key="held-out-dir")
     if site.weights_dir and not site.weights_dir.is_dir():
         yield problem(f"weights-dir '{site.weights_dir}' isn't a folder", "name one, or take the line out")
     yield check_writable_folder(site.memory_dir, "memory-dir")

@@ -16,14 +16,15 @@ _SCALE = 4
 _LEAST_FREE_GB = 1.0
 
 
-def check_data_folder(path: Path, key: str = "data-dir") -> Iterator[Finding]:
+def check_data_folder(path: Path, low: Path | None = None, *, key: str = "data-dir") -> Iterator[Finding]:
     """What a folder of videos holds, by the headers of its files, and whether anyone here could change it.
 
     Args:
         path: The folder, or a clip store.
+        low: The folder of its low-resolution recordings, if it has some.
         key: What the node's configuration calls it.
     """
-    yield _check_videos(path, key)
+    yield _check_videos(path, low, key)
     if path.is_dir() and os.access(path, os.W_OK):
         yield warning(
             f"{key} '{path}' can be written to by '{getpass.getuser()}'",
@@ -32,8 +33,8 @@ def check_data_folder(path: Path, key: str = "data-dir") -> Iterator[Finding]:
         )
 
 
-def _check_videos(path: Path, key: str) -> Finding:
-    closer = f"look closer with 'fedvsr data check {path}'"
+def _check_videos(path: Path, low: Path | None, key: str) -> Finding:
+    closer = f"look closer with 'fedvsr data check {path}{f' --low {low}' if low else ''}'"
     if not path.is_dir():
         return problem(f"{key} '{path}' isn't a folder", "name the folder of videos, or mount it")
     if not os.access(path, os.R_OK | os.X_OK):
@@ -41,7 +42,7 @@ def _check_videos(path: Path, key: str) -> Finding:
             f"{key} '{path}' can't be read by '{getpass.getuser()}'", "let that user read it, and no more"
         )
     try:
-        layout = detect(str(path), scale=_SCALE)
+        layout = detect(str(path), str(low) if low else None, scale=_SCALE)
         if not isinstance(layout, Layout):
             wrong, count = layout.problems(), len([*layout.train(), *layout.held_out()])
         else:

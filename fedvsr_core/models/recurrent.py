@@ -1,10 +1,10 @@
-"""A small bidirectional recurrent network that learns on a CPU in minutes.
+"""Small recurrent networks that learn on a CPU in minutes.
 
 Two recurrences run over the clip, one from each end; each gets the detail of the frame, that of the
 neighbouring frame before it, and its own hidden state. The states of both are turned into a residual over
-the bicubic upscaling, without optical flow. The design follows the recurrent residual networks of Isobe et
-al. ("Revisiting Temporal Modeling for Video Super-resolution", BMVC 2020), made bidirectional; weights and
-sizes are our own.
+the bicubic upscaling, without optical flow. A network for cameras has the first recurrence alone, so that no
+frame waits for a later one. The design follows the recurrent residual networks of Isobe et al. ("Revisiting
+Temporal Modeling for Video Super-resolution", BMVC 2020), made bidirectional; weights and sizes are our own.
 """
 
 import torch
@@ -20,7 +20,7 @@ _DETAIL_GAIN = 10.0
 
 
 class Recurrent(VideoModel):
-    """Bidirectional recurrent network over bicubic upscaling.
+    """Recurrent network over bicubic upscaling, from both ends of a clip or from its start alone.
 
     The last convolution starts at zero: an untrained network scores what bicubic interpolation scores.
 
@@ -28,6 +28,7 @@ class Recurrent(VideoModel):
         width: Channels of the hidden states.
         blocks: Residual blocks of each recurrence.
         scale: Upscaling factor.
+        lookahead: Whether frames depend on later ones, too.
 
     Raises:
         ConfigurationError: If an argument is smaller than one.
@@ -35,7 +36,7 @@ class Recurrent(VideoModel):
 
     tail = ("residual.",)
 
-    def __init__(self, *, width: int, blocks: int, scale: int) -> None:
+    def __init__(self, *, width: int, blocks: int, scale: int, lookahead: bool = True) -> None:
         super().__init__()
         if min(width, blocks, scale) < 1:
             raise ConfigurationError(
@@ -43,10 +44,11 @@ class Recurrent(VideoModel):
             )
         self.scale = scale
         self.forwards = _Recurrence(width=width, blocks=blocks)
-        self.backwards = _Recurrence(width=width, blocks=blocks)
-        self.fuse = nn.Conv2d(2 * width, width, 1)
+        self.backwards = _Recurrence(width=width, blocks=blocks) if lookahead else None
+        self.fuse = nn.Conv2d(2 * width if lookahead else width, width, 1)
         self.residual = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
-        for layer in (self.forwards.enter, self.backwards.enter, self.fuse):
+        recurrences = [recurrence for recurrence in (self.forwards, self.backwards) if recurrence]
+        for layer in (*(recurrence.enter for recurrence in recurrences), self.fuse):
             nn.init.kaiming_normal_(layer.weight, a=0.1)
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)  # type: ignore[arg-type]
@@ -58,11 +60,12 @@ class Recurrent(VideoModel):
     def restore_wanted(self, low: Tensor, wanted: slice) -> Tensor:
         """The same for some frames: each recurrence ends with the last of these that it comes to."""
         frames = _detail(low.flatten(0, 1)).view(low.shape).unbind(1)  # T of (B, 3, H, W)
-        past = self.forwards(frames[: wanted.stop])[wanted.start :]
-        future = self.backwards(frames[wanted.start :][::-1])[::-1][: wanted.stop - wanted.start]
-        known = torch.cat(
-            [torch.stack(past, dim=1), torch.stack(future, dim=1)], dim=2
-        )  # (B, T, 2*width, H, W)
+        known = torch.stack(
+            self.forwards(frames[: wanted.stop])[wanted.start :], dim=1
+        )  # (B, T, width, H, W)
+        if self.backwards:
+            future = self.backwards(frames[wanted.start :][::-1])[::-1][: wanted.stop - wanted.start]
+            known = torch.cat([known, torch.stack(future, dim=1)], dim=2)
         fused = F.leaky_relu(self.fuse(known.flatten(0, 1)), 0.1)
         residual = F.pixel_shuffle(self.residual(fused), self.scale)  # (B*T, 3, sH, sW)
         high: Tensor = residual + bicubic_up(low[:, wanted].flatten(0, 1), self.scale)

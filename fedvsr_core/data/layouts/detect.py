@@ -6,6 +6,7 @@ from fedvsr_core.components import Count
 from fedvsr_core.data.layouts.benchmark import TRUTHS, VID4, Benchmark
 from fedvsr_core.data.layouts.kinetics import Kinetics
 from fedvsr_core.data.layouts.layout import Layout, folders_in
+from fedvsr_core.data.layouts.pairs import Pairs
 from fedvsr_core.data.layouts.reds import Reds
 from fedvsr_core.data.layouts.videos import Videos
 from fedvsr_core.data.layouts.vimeo90k import Vimeo90K
@@ -21,6 +22,8 @@ class Split:
         to_train: Its clips to train on are taken.
         held_out_folder: Folder to score on: its held-out clips if its layout has some, else all of them.
             None takes the held-out clips of ``to_train``.
+        held_out_low_folder: Folder with low-resolution recordings of the clips to score on; None has them
+            made.
         max_frames: Frames taken of each of your own clips in that folder at most, from its start; None takes
             all. They are decoded together.
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
@@ -30,12 +33,19 @@ class Split:
     """
 
     def __init__(
-        self, *, to_train: Dataset, held_out_folder: str | None, max_frames: Count | None, scale: Count
+        self,
+        *,
+        to_train: Dataset,
+        held_out_folder: str | None,
+        held_out_low_folder: str | None = None,
+        max_frames: Count | None,
+        scale: Count,
     ) -> None:
         if held_out_folder is not None and isinstance(to_train, Layout | ClipStore):
             _check_apart(to_train.folder, Path(held_out_folder))
         self.to_train = to_train
         self.held_out_folder = held_out_folder
+        self.held_out_low_folder = held_out_low_folder
         self.max_frames = max_frames
         self.scale = scale
 
@@ -47,7 +57,12 @@ class Split:
         """The clips to score on; raises as `train`."""
         if self.held_out_folder is None:
             return self.to_train.held_out()
-        dataset = detect(self.held_out_folder, scale=self.scale, max_frames=self.max_frames)
+        dataset = detect(
+            self.held_out_folder,
+            self.held_out_low_folder,
+            scale=self.scale,
+            max_frames=self.max_frames,
+        )
         return dataset.held_out() or dataset.train()
 
 
@@ -58,16 +73,26 @@ class Folders:
         folder: Folder to train on.
         held_out_folder: Folder to score on: its held-out clips if its layout has some, else all of them.
             None takes the held-out clips of ``folder``.
+        low_folder: Folder with low-resolution recordings of the clips to train on, as `Pairs` has them; None
+            has them made.
+        held_out_low_folder: The same for the clips to score on.
         max_frames: Frames taken of each clip of your own at most, from its start, to train and to score on;
             None takes all.
         scale: Factor from low to high resolution; frames are cropped to multiples of it.
     """
 
     def __init__(
-        self, *, folder: str, held_out_folder: str | None, max_frames: Count | None, scale: Count
+        self,
+        *,
+        folder: str,
+        held_out_folder: str | None,
+        low_folder: str | None = None,
+        held_out_low_folder: str | None = None,
+        max_frames: Count | None,
+        scale: Count,
     ) -> None:
-        self.folder = folder
-        self.held_out_folder = held_out_folder
+        self.folder, self.low_folder = folder, low_folder
+        self.held_out_folder, self.held_out_low_folder = held_out_folder, held_out_low_folder
         self.max_frames = max_frames
         self.scale = scale
 
@@ -84,10 +109,11 @@ class Folders:
         return self._split().held_out()
 
     def _split(self) -> Split:
-        to_train = detect(self.folder, scale=self.scale, max_frames=self.max_frames)
+        to_train = detect(self.folder, self.low_folder, scale=self.scale, max_frames=self.max_frames)
         return Split(
             to_train=to_train,
             held_out_folder=self.held_out_folder,
+            held_out_low_folder=self.held_out_low_folder,
             max_frames=self.max_frames,
             scale=self.scale,
         )
@@ -103,11 +129,14 @@ def _check_apart(folder: Path, held_out: Path) -> None:
         )
 
 
-def detect(folder: str, *, scale: int, max_frames: int | None = None) -> Layout | ClipStore:
+def detect(
+    folder: str, low_folder: str | None = None, *, scale: int, max_frames: int | None = None
+) -> Layout | ClipStore:
     """Recognise a published dataset, a clip store, or else a folder of videos.
 
     Args:
         folder: Where it lies.
+        low_folder: Folder with low-resolution recordings, if it is a folder of videos that has some.
         scale: Factor from low to high resolution.
         max_frames: Frames to take of each clip of a folder of videos at most; None takes all.
 
@@ -117,6 +146,8 @@ def detect(folder: str, *, scale: int, max_frames: int | None = None) -> Layout 
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DataError(f"there is no folder '{root}'")
+    if low_folder is not None:
+        return Pairs(folder=folder, low_folder=low_folder, max_frames=max_frames, scale=scale)
     if is_store(root):
         return ClipStore(folder=folder, scale=scale)
     if (root / "train_sharp").is_dir() or (root / "train" / "train_sharp").is_dir():

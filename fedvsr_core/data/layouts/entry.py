@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from fedvsr_core.data.clips import Cut
+from fedvsr_core.data.clips import Cut, Pixels
 from fedvsr_core.data.degradation import Degradation
 from fedvsr_core.data.frame_index import index_of
 from fedvsr_core.data.frames import VideoFrames, pick_frames
@@ -25,7 +25,7 @@ class Entry:
     Attributes:
         name: Unique in its dataset.
         high: A video file, or a folder of images.
-        low: The folder of its low-resolution images, if there is one.
+        low: The folder of its low-resolution images, or a video file of them, if there is one.
         low_by: The degradation they were made with, or None where nobody knows.
         label: Class of what it shows, or None.
         held_out: Whether nobody trains on it.
@@ -139,15 +139,21 @@ def _open_video(entry: Entry, scale: int, max_frames: int | None, fps: float | N
     look = index.shown
     look.check(entry.high)
     pixels = VideoFrames(entry.high, pick_frames(entry.high, max_frames, fps), look.height, look.width)
-    return Shot(entry.name, pixels, label=entry.label).cropped(scale)
+    shot = Shot(entry.name, pixels, label=entry.label)
+    if entry.low is not None:
+        low = open_low(entry, entry.low, scale, len(index.times), look.height, look.width)
+        _, low_height, low_width, _ = low.shape
+        taken = slice(0, shot.frames), slice(0, low_height), slice(0, low_width)
+        shot = replace(shot, low=Cut(low, taken), low_by=entry.low_by)
+    return shot.cropped(scale)
 
 
 def open_low(entry: Entry, folder: Path, scale: int, frames: int, height: int, width: int) -> Cut:
-    """Open the folder of an entry's low-resolution images.
+    """Open the low-resolution frames of an entry.
 
     Args:
         entry: The entry.
-        folder: Where they are.
+        folder: Folder of images, or video file, that holds them.
         scale: Factor from low to high resolution.
         frames: Number of high-resolution frames.
         height: Height of the high-resolution frames.
@@ -157,13 +163,20 @@ def open_low(entry: Entry, folder: Path, scale: int, frames: int, height: int, w
         DataError: If they are fewer or more, or their size isn't that of the high-resolution ones divided by
             the scale, rounded down or up.
     """
-    files = _files(entry, folder)
-    if len(files) != frames:
+    pixels: Pixels
+    if folder.is_file():
+        index = index_of(folder)
+        index.shown.check(folder)
+        pixels = VideoFrames(folder, pick_frames(folder, None, None), index.shown.height, index.shown.width)
+    else:
+        files = _files(entry, folder)
+        pixels = ImageFrames(files, *image_size(files[0]))
+    count, low_height, low_width, _ = pixels.shape
+    if count != frames:
         raise DataError(
-            f"clip '{entry.name}' has {frames} high-resolution frames, but {len(files)} low-resolution ones"
+            f"clip '{entry.name}' has {frames} high-resolution frames, but {count} low-resolution ones"
             f" in '{folder}'; restore them, or remove that folder to have them made"
         )
-    low_height, low_width = image_size(files[0])
     if low_height not in (height // scale, -(-height // scale)) or low_width not in (
         width // scale,
         -(-width // scale),
@@ -173,5 +186,4 @@ def open_low(entry: Entry, folder: Path, scale: int, frames: int, height: int, w
             f" {width // scale}x{height // scale} for scale {scale}, but those in '{folder}' are"
             f" {low_width}x{low_height}; name the folder for this scale, or remove it to have them made"
         )
-    pixels = ImageFrames(files, low_height, low_width)
     return Cut(pixels, (slice(0, frames), slice(0, height // scale), slice(0, width // scale)))

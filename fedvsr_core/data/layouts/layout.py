@@ -44,6 +44,16 @@ class Layout(ABC):
             DataError: If the folder isn't laid out as expected.
         """
 
+    def open(self, entry: Entry) -> list[Shot]:
+        """The shots of an entry.
+
+        Raises:
+            DataError: If it can't be used.
+        """
+        return open_entry(
+            entry, scale=self.scale, max_frames=self.max_frames, fps=self.fps, every=self.lenient
+        )
+
     def train(self) -> list[Shot]:
         """Shots to divide among the clients.
 
@@ -61,9 +71,7 @@ class Layout(ABC):
         problems = []
         for entry in entries:
             try:
-                shots += open_entry(
-                    entry, scale=self.scale, max_frames=self.max_frames, fps=self.fps, every=self.lenient
-                )
+                shots += self.open(entry)
             except DataError as error:
                 problems.append(str(error))
         if problems and (not self.lenient or not shots):

@@ -25,6 +25,9 @@ def composed(fake, data, *overrides):
             f"data.to_train.folder='{fake(data)}'",
             f"data.held_out_folder='{to_score}'",
         )
+    elif data == "pairs":
+        folder = fake(data)
+        overrides = (*overrides, f"data.folder='{folder}/high' data.low_folder='{folder}/low'")
     elif data not in MADE:
         overrides = (*overrides, f"data.folder='{fake(data)}'")
     return compose({"data": data, "overrides": " ".join(overrides)})
@@ -40,7 +43,7 @@ def test_data_has_clips_of_its_two_kinds(fake, data):
     dataset = build(composed(fake, data).data)
     to_train, held_out = dataset.train(), dataset.held_out()
     assert bool(to_train) == (data not in TO_TEST_ON)
-    assert bool(held_out) == (data not in ("videos", "store"))
+    assert bool(held_out) == (data not in ("videos", "pairs", "store"))
     shots = to_train + held_out
     assert len({shot.name for shot in shots}) == len(shots)
     for shot in shots:

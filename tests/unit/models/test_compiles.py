@@ -8,13 +8,14 @@ from server_app.config import compose, options
 
 TINY = {
     "recurrent": "model.width=4 model.blocks=1",
+    "causal": "model.width=4 model.blocks=1",
     "basicvsr_small": "model.num_feat=4 model.num_block=1",
     "basicvsrpp_small": "model.mid_channels=8 model.num_blocks=1",
     "iart_small": "model.depths=[2,2] model.num_heads=[2,2]",
     "vrt_small": "",
     "rvrt_small": "model.num_blocks=[1,1,1]",
 }
-QUICK = ("recurrent", "basicvsr_small")
+QUICK = ("recurrent", "causal", "basicvsr_small")
 
 
 def test_no_network_is_left_out():

@@ -45,6 +45,20 @@ def test_the_default_is_small():
     assert 50_000 < sum(parameter.numel() for parameter in model.parameters()) <= 300_000
 
 
+def test_without_look_ahead_no_frame_depends_on_a_later_one():
+    network = build(compose({"model": "causal"}).model).double().eval()
+    assert sum(parameter.numel() for parameter in network.parameters()) < 500_000
+    with torch.no_grad():
+        network.residual.weight.normal_(std=0.1)
+        low = noise(1, 4, 3, 8, 8)
+        later = low.clone()
+        later[:, 2:] = noise(1, 2, 3, 8, 8, seed=1)
+        difference = (network(low) - network(later)).abs().amax(dim=(0, 2, 3, 4))
+        torch.testing.assert_close(network(low[:, :2]), network(low)[:, :2], rtol=0, atol=1e-12)
+    assert difference[:2].tolist() == [0, 0]
+    assert (difference[2:] > 0).all()
+
+
 def test_every_parameter_gets_a_gradient(model):
     low, high = noise(1, 3, 3, 8, 8).float(), noise(1, 3, 3, 32, 32, seed=1).float()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
