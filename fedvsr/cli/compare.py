@@ -112,13 +112,14 @@ def compare(
                 if tuning:
                     entries = tuning.applied(entries, tried, plan.reference)
                 trials = list(trials_of(entries, plan.seeds, folder / "trials"))
-                _run(app, plan, "trials", trials)
+                tuned = (tuning, tried) if tuning else None
+                _run(app, plan, "trials", trials, partial(_show, plan, folder, trials, tuned))
         except Ended as ended:
             with suppress(OSError):
                 typer.echo("stopped; the same command continues")
             raise typer.Exit(ended.status) from None
         if any(trial.completed and not trial.entry.bound for trial in trials):
-            write_results(plan, folder, trials, (tuning, tried) if tuning else None)
+            write_results(plan, folder, trials, tuned)
             typer.echo(f"{folder / 'README.md'}")
     failed = [trial for trial in (*tried, *trials) if not trial.completed]
     for trial in failed:
@@ -146,13 +147,28 @@ def _seeds(seeds: str, option: str) -> tuple[int, ...]:
         raise ConfigurationError(f"{option} must be whole numbers such as 0,1,2, got '{seeds}'") from error
 
 
-def _run(app: Path, plan: Plan, title: str, trials: Sequence[Trial]) -> None:
-    """Run those that aren't completed yet."""
+def _show(
+    plan: Plan, folder: Path, trials: Sequence[Trial], tuned: tuple[Tuning, Sequence[Trial]] | None, left: int
+) -> None:
+    """Write the page of what there is, while trials are still to come."""
+    if left and any(trial.completed and not trial.entry.bound for trial in trials):
+        with suppress(FederationError):  # what isn't equal is said at the end, when all of it is known
+            write_results(plan, folder, trials, tuned, left=left)
+
+
+def _run(
+    app: Path,
+    plan: Plan,
+    title: str,
+    trials: Sequence[Trial],
+    then: Callable[[int], object] = lambda left: None,
+) -> None:
+    """Run those that aren't completed yet, and after each tell how many are left."""
     left = [trial for trial in trials if not trial.completed]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
         bar = progress.add_task(title, total=len(trials), completed=len(trials) - len(left))
-        for trial in left:
+        for place, trial in enumerate(left, 1):
             began = time.monotonic()
             rounds = progress.add_task(trial.name, total=None)
             try:
@@ -163,6 +179,7 @@ def _run(app: Path, plan: Plan, title: str, trials: Sequence[Trial]) -> None:
             progress.advance(bar)
             took = duration(time.monotonic() - began)
             typer.echo(f"{trial.name}: {trial.outcome}, {trial.rounds} rounds in {took}")
+            then(len(left) - place)
 
 
 def _tell(progress: Progress, task: TaskID, done: int, of: int | None) -> None:

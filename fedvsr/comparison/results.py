@@ -48,19 +48,24 @@ def write_results(
     folder: Path,
     trials: Sequence[Trial],
     tuned: tuple[Tuning, Sequence[Trial]] | None = None,
+    *,
+    left: int = 0,
 ) -> None:
     """Write tables, curves, crops and a page that shows them, for trials of equal budget.
+
+    While trials are still to come it is the page alone, without crops: these take the models some time.
 
     Args:
         plan: What is compared.
         folder: Where; it exists.
         trials: All of them; at least one is completed.
         tuned: What was tuned, and its trials.
+        left: How many trials are still to come.
 
     Raises:
         FederationError: As `check_equal`.
     """
-    done, failed = completed(trials), [trial for trial in trials if not trial.completed]
+    done, failed = completed(trials), [trial for trial in trials if not (left or trial.completed)]
     journals = {
         entry: {seed: trial.lines() for seed, trial in seeds.items()} for entry, seeds in done.items()
     }
@@ -78,17 +83,10 @@ def write_results(
     metrics = metrics_of(results)
     scores, own = score_table(results, plan.reference), own_table(results, plan.reference)
     overhead = overhead_table(runs, plan.reference)
-    tables = {"scores": scores, "overhead": overhead, **({"own-clips": own} if own else {})}
-    for name, rows in tables.items():
-        for suffix, form in (("md", as_markdown), ("csv", as_csv), ("tex", as_latex)):
-            write_atomically(folder / f"{name}.{suffix}", form(rows).encode())
-    for metric in metrics:
-        plot_curves(runs, metric, [folder / f"{metric}.png", folder / f"{metric}.svg"])
+    about_bounds = _ABOUT_BOUNDS if any(entry.bound for entry in done) else ""
     first = next(trial for entry, seeds in done.items() if not entry.bound for trial in seeds.values())
-    crops = _crops(
-        {entry.row: next(iter(seeds.values())) for entry, seeds in done.items() if not entry.alone}
-    )
-    draw_rows(list(crops.items()), folder / "crops.png")
+    shown = {entry.row: next(iter(seeds.values())) for entry, seeds in done.items() if not entry.alone}
+    crops = {} if left else _crops(shown)
     start = starts(first.lines())[0]
     facts = [
         ("command", f"`{_command(plan)}`"),
@@ -101,6 +99,31 @@ def write_results(
         ("left out", ", ".join(trial.name for trial in failed) or "nothing"),
         *([("tuning", tuned[0].cost(tuned[1]))] if tuned else []),
     ]
+    content = comparison_page(
+        results,
+        metrics=metrics,
+        scores=scores,
+        own=own,
+        overhead=overhead,
+        reference=plan.reference,
+        facts=[(name, str(value).strip("`")) for name, value in facts if name != "command"],
+        command=_command(plan),
+        crops=crops,
+        title=f"Comparison of {', '.join(plan.strategies)}",
+        about_bounds=about_bounds,
+        tuning=tuned[0].table(tuned[1]) if tuned else None,
+        left=left,
+    )
+    write_atomically(folder / "report.html", content)
+    if left:
+        return
+    tables = {"scores": scores, "overhead": overhead, **({"own-clips": own} if own else {})}
+    for name, rows in tables.items():
+        for suffix, form in (("md", as_markdown), ("csv", as_csv), ("tex", as_latex)):
+            write_atomically(folder / f"{name}.{suffix}", form(rows).encode())
+    for metric in metrics:
+        plot_curves(runs, metric, [folder / f"{metric}.png", folder / f"{metric}.svg"])
+    draw_rows(list(crops.items()), folder / "crops.png")
     text = [
         "# Comparison",
         "",
@@ -113,7 +136,7 @@ def write_results(
         "",
         "Mean ± standard deviation over seeds; differences are paired by seed, with the 95 % interval of"
         " Student's t. Bold: better than every other strategy by a difference whose interval leaves out 0.",
-        *(("", _ABOUT_BOUNDS) if any(entry.bound for entry in done) else ()),
+        *(("", about_bounds) if about_bounds else ()),
         "",
         as_markdown(scores),
         *(("## On the clients' own held-out clips", "", as_markdown(own)) if own else ()),
@@ -127,18 +150,6 @@ def write_results(
         "![crops](crops.png)",
         "",
     ]
-    content = comparison_page(
-        results,
-        metrics=metrics,
-        scores=scores,
-        own=own,
-        overhead=overhead,
-        facts=[(name, str(value).strip("`")) for name, value in facts],
-        command=_command(plan),
-        crops=crops,
-        title=f"Comparison of {', '.join(plan.strategies)}",
-    )
-    write_atomically(folder / "report.html", content)
     write_atomically(folder / "README.md", "\n".join(text).encode())
 
 

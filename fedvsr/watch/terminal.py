@@ -26,7 +26,7 @@ _LOG_LINES = 4
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE = 40
 """Characters of a curve."""
-_TRAINED = re.compile(r"\d\d:\d\d:\d\d  round (?P<round>\d+)/\d+: (?P<client>\S+) trained ")
+_TRAINED = re.compile(r"[\d-]+ [\d:+-]+  round (?P<round>\d+)/\d+: (?P<client>\S+) trained ")
 _COLOURS = {"running": "cyan", "completed": "green"}
 
 

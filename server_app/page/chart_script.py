@@ -51,8 +51,8 @@ const drawChart = (figure, chart) => {
     const button = element("button", "", legend);
     button.type = "button";
     const swatch = element("span", "", button);
-    swatch.className = "swatch";
-    swatch.style.background = "var(" + line.colour + ")";
+    swatch.className = line.reference ? "swatch dashed" : "swatch";
+    swatch.style.color = "var(" + line.colour + ")";
     element("span", line.name, button);
     values.set(index, element("b", "", button));
     button.setAttribute("aria-pressed", !off.has(index));
@@ -113,7 +113,9 @@ const drawChart = (figure, chart) => {
   const control = slider(figure, chart.over, x.length, place, moved => {
     place = moved;
     const words = chart.lines.map((line, index) => {
-      const text = shown(line.y[place], chart.digits);
+      let at = place;
+      if (!chart.whole) while (at > 0 && line.y[at] === null) at--;  // of a cost, the last value before it
+      const text = shown(line.y[at], chart.digits);
       values.get(index).textContent = text;
       return line.name + " " + text;
     });

@@ -21,8 +21,8 @@ class Line:
     Attributes:
         name: What it is.
         values: By place on the horizontal axis.
-        colour: Index of a colour; None: the strong one.
-        reference: Whether it is what others are compared with.
+        colour: Index of a colour; None: the strong one, or a soft one for a reference.
+        reference: Whether it is what others are compared with, and dashed.
         low: Lower edge of a band around it; empty: none.
         high: Upper edge.
         gaps: Whether a missing value interrupts it.
@@ -64,7 +64,7 @@ def chart(
         about: dict[str, Any] = {
             "name": shown(line.name, 80),
             "y": rounded(line.values.get(place) for place in places),
-            "colour": _colour(line),
+            "colour": colour_of(line),
             "reference": line.reference,
             "gaps": line.gaps,
         }
@@ -84,10 +84,11 @@ def chart(
     }
 
 
-def _colour(line: Line) -> str:
-    if line.reference:
-        return "--soft"
-    return "--strong" if line.colour is None else f"--c{line.colour % COLOURS}"
+def colour_of(line: Line) -> str:
+    """The name of a line's colour in the style sheet."""
+    if line.colour is None:
+        return "--soft" if line.reference else "--strong"
+    return f"--c{line.colour % COLOURS}"
 
 
 def of_many(series: Mapping[str, Values], kind: str, *, gaps: bool = False) -> list[Line]:

@@ -13,6 +13,7 @@ const remember = (name, value) => {
 
 END = """
 for (const chart of data.charts) drawChart(document.getElementById(chart.id), chart);
+for (const each of data.intervals || []) drawIntervals(document.getElementById(each.id), each);
 if (data.crops) drawCrops(document.getElementById("crops"), data.crops);
 if (data.grid) drawGrid(document.getElementById("grid"), data.grid);
 const reload = document.getElementById("reload");

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedvsr_core.errors import CheckpointError
-from fedvsr_core.json_text import parse_json
 from fedvsr_core.metrics.names import METRICS
 from server_app.page.rendering import shown
-from server_app.records.crop_series import BICUBIC, INDEX, NEWEST, TRUTH, rounds_of
+from server_app.records.crop_series import BICUBIC, INDEX, NEWEST, TRUTH, Index, rounds_of
 from server_app.records.history import Evaluation
 
 MOST_BYTES = 1_500_000
@@ -24,42 +22,46 @@ def crops_of(folder: Path, scored: Sequence[Evaluation]) -> dict[str, Any] | Non
         scored: Its evaluations, for the score of each clip.
 
     Raises:
-        CheckpointError: If the index is damaged.
+        CheckpointError: If what is there is damaged.
     """
     rounds = rounds_of(folder)
     if not rounds or not (folder / INDEX).is_file():
         return None
-    index = _index(folder / INDEX)
+    index = Index.read(folder)
     by_round = {evaluation.round: evaluation for evaluation in scored}
-    sizes = {path: path.stat().st_size for path in (*rounds.values(), folder / TRUTH, folder / BICUBIC)}
+    pictures = {folder / TRUTH: index.frames, folder / BICUBIC: index.frames} | dict.fromkeys(
+        rounds.values(), 1
+    )
+    sizes = {index.check(path, columns): path.stat().st_size for path, columns in pictures.items()}
     while len(rounds) > 2 and sum(sizes[path] for path in rounds.values()) > MOST_BYTES // 2:
         numbers = list(rounds)
         rounds = {number: rounds[number] for number in (*numbers[:-1:2], numbers[-1])}
     newest = folder / NEWEST
     ours = [
-        _picture(path, 1, _scores(by_round.get(number), index["clips"]), number)
+        _picture(path, 1, _scores(by_round.get(number), index.clips), number)
         for number, path in rounds.items()
     ]
     total = sum(sizes[path] for path in (*rounds.values(), folder / TRUTH, folder / BICUBIC))
-    moving = newest.is_file() and total + newest.stat().st_size <= MOST_BYTES
-    if moving:
+    plays = newest.is_file() and total + newest.stat().st_size <= MOST_BYTES
+    if plays:
+        index.check(newest, index.frames)
         last = max(rounds)
-        ours[-1] = _picture(newest, index["frames"], _scores(by_round.get(last), index["clips"]), last)
+        ours[-1] = _picture(newest, index.frames, _scores(by_round.get(last), index.clips), last)
     known = next((evaluation for evaluation in scored if evaluation.bicubic_clips), None)
     bicubic = [
         _clip_score(known.bicubic_clips.get(clip, {}), known.headline) if known else ""
-        for clip in index["clips"]
+        for clip in index.clips
     ]
     return {
-        "clips": [shown(clip, 80) for clip in index["clips"]],
-        "frames": index["frames"] if moving else 1,
-        "still": index["still"],
+        "clips": [shown(clip, 80) for clip in index.clips],
+        "frames": index.frames if plays else 1,
+        "still": index.still,
         "left": 0,
         "right": 1,
         "kinds": [
-            {"name": "bicubic", "pictures": [_picture(folder / BICUBIC, index["frames"], bicubic)]},
+            {"name": "bicubic", "pictures": [_picture(folder / BICUBIC, index.frames, bicubic)]},
             {"name": "ours", "pictures": ours},
-            {"name": "ground truth", "pictures": [_picture(folder / TRUTH, index["frames"])]},
+            {"name": "ground truth", "pictures": [_picture(folder / TRUTH, index.frames)]},
         ],
     }
 
@@ -76,20 +78,6 @@ def _picture(path: Path, columns: int, scores: Sequence[str] = (), number: int =
         "round": number,
         "scores": list(scores),
     }
-
-
-def _index(path: Path) -> dict[str, Any]:
-    try:
-        index = parse_json(path.read_bytes())
-        return {
-            "clips": [str(clip) for clip in index["clips"]],
-            "frames": int(index["frames"]),
-            "still": int(index["still"]),
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"'{path}' is damaged ({error}); remove its folder, and the report has no crops"
-        ) from error
 
 
 def _scores(evaluation: Evaluation | None, clips: Sequence[str]) -> list[str]:

@@ -13,11 +13,12 @@ from fedvsr_core.printable import printable
 from server_app.page.chart_script import CHARTS
 from server_app.page.crops_script import CROPS
 from server_app.page.grid_script import GRID
+from server_app.page.intervals_script import INTERVALS
 from server_app.page.page_script import END, START
 from server_app.page.style_sheet import STYLE
 from server_app.page.templates import BASE, COMPARISON, PIECES, RUN
 
-_SCRIPT = START + CHARTS + GRID + CROPS + END
+_SCRIPT = START + CHARTS + INTERVALS + GRID + CROPS + END
 _DIGITS = 5
 """Significant digits of the numbers behind charts."""
 _LONGEST = 300
@@ -29,7 +30,8 @@ def page(template: str, *, data: Mapping[str, Any], live: str = "", **words: obj
 
     Args:
         template: ``run`` or ``comparison``.
-        data: What the scripts draw: ``charts`` (as `server_app.page.charts`), ``grid`` and ``crops`` or None.
+        data: What the scripts draw: ``charts`` (as `server_app.page.charts`), ``grid`` and ``crops`` or None,
+            and where there are any, ``intervals``.
         live: What tells this version of the page from the next; empty where nobody serves it.
         words: What the template names.
     """

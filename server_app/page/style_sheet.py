@@ -45,11 +45,11 @@ dl.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5r
   margin: 1rem 0 0; }
 dl.figures div { background: var(--paper); border: 1px solid var(--rule); border-radius: .6rem;
   padding: .7rem .9rem; display: flex; flex-direction: column-reverse; justify-content: flex-end; }
-dl.figures dt { color: var(--soft); font-size: .85rem; }
+dl.figures dt { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
 dl.figures dd { margin: 0; font-size: 1.35rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(27rem, 100%), 1fr)); gap: 1.5rem; }
 figure { margin: 0; min-width: 0; }
-figcaption { font-weight: 600; font-size: .95rem; }
+figcaption { font-weight: 600; font-size: .95rem; overflow-wrap: anywhere; }
 svg text { fill: var(--soft); font-size: 12px; font-family: inherit; }
 svg .rule { stroke: var(--rule); stroke-width: 1; }
 svg .cursor { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
@@ -64,7 +64,22 @@ button, select { font: inherit; font-size: .875rem; color: inherit; background: 
   overflow-wrap: anywhere; }
 .legend button[aria-pressed="false"] { text-decoration: line-through; color: var(--soft); }
 .legend b { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.swatch { flex: none; width: 1rem; height: .25rem; border-radius: 1px; }
+.swatch { flex: none; width: 1.1rem; border-top: .25rem solid; }
+.swatch.dashed { border-top-style: dashed; }
+.intervals { list-style: none; margin: .25rem 0 0; padding: 0; font-size: .875rem; }
+.intervals li { display: grid; grid-template-columns: minmax(4.5rem, 9rem) minmax(6rem, 1fr) auto; gap: .6rem;
+  align-items: center; padding: .2rem 0; border-bottom: 1px solid var(--rule); }
+.intervals .name { overflow-wrap: anywhere; }
+.intervals b { font-weight: 600; font-variant-numeric: tabular-nums; text-align: right; }
+.intervals .track { position: relative; height: 1.5rem; }
+.intervals i { position: absolute; }
+.intervals .zero { top: 0; bottom: 0; border-left: 2px dotted var(--soft); }
+.intervals .span { top: .65rem; height: .2rem; border-radius: .1rem; }
+.intervals .middle { top: .4rem; width: .7rem; height: .7rem; margin-left: -.35rem; border-radius: 50%; }
+@media (max-width: 30rem) {
+  .intervals li { grid-template-columns: 1fr auto; }
+  .intervals .track { grid-row: 2; grid-column: 1 / 3; }
+}
 .slider { display: grid; grid-template-columns: auto 1fr auto; gap: .6rem; align-items: center;
   font-size: .875rem; margin: .35rem 0; }
 .slider output { min-width: 4.5em; text-align: right; font-variant-numeric: tabular-nums; }
@@ -77,9 +92,13 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; }
 td { overflow-wrap: anywhere; }
+td:first-child { min-width: 8rem; }
 td:last-child:not(.number):not(:first-child) { min-width: 12rem; }
 th { font-weight: 600; }
-td.number, th.number { text-align: right; white-space: nowrap; overflow-wrap: normal; }
+td.number, th.number { text-align: right; overflow-wrap: normal; }
+td.number { white-space: nowrap; }
+th { vertical-align: bottom; }
+th.number { min-width: 5.5rem; }
 code, pre { font: .85rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 pre { background: var(--ground); border: 1px solid var(--rule); border-radius: .4rem; padding: .75rem;
   white-space: pre-wrap; margin: 0 0 .75rem; }

@@ -51,8 +51,12 @@ PIECES = """
 </th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in rows %}<tr>{% for cell in row %}\
-<td{% if loop.index0 >= numbers %} class="number"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
+<td{% if loop.index0 >= numbers %} class="number"{% endif %}>{{ bold(cell|string) if loop.index0 >= numbers else cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
+{% endmacro %}
+
+{% macro bold(cell) %}
+{% if cell.startswith("**") %}<strong>{{ cell.strip("*") }}</strong>{% else %}{{ cell }}{% endif %}
 {% endmacro %}
 
 {% macro crops(note) %}
@@ -119,6 +123,12 @@ COMPARISON = """{% extends "base" %}
 <section id="quality" aria-labelledby="quality-heading">
 <h2 id="quality-heading">Which strategy is better?</h2>
 <p class="about">{{ scores_note }}</p>
+{% if intervals %}
+<h3>Difference to {{ reference }}</h3>
+<div class="charts">
+{% for each in intervals %}<figure id="{{ each.id }}"><figcaption>{{ each.title }}</figcaption></figure>
+{% endfor %}</div>
+{% endif %}
 {{ table("Scores of the final models", score_header, score_rows, 1) }}
 {% if own_rows %}{{ table("On the clients' own held-out clips", own_header, own_rows, 1) }}{% endif %}
 </section>
@@ -131,6 +141,8 @@ COMPARISON = """{% extends "base" %}
 <section id="costs" aria-labelledby="costs-heading">
 <h2 id="costs-heading">What does a round cost?</h2>
 {{ table("Medians of this comparison; in brackets above the reference", cost_header, cost_rows, 1) }}
+{% if tuning_rows %}{{ table("Tuning: final scores on other seeds; in bold what a strategy enters with", tuning_header,
+tuning_rows, 1) }}{% endif %}
 </section>
 <section id="repeat" aria-labelledby="repeat-heading">
 <h2 id="repeat-heading">What ran, and how to repeat it</h2>

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from PIL import Image
 from fedvsr_core.checkpoints.atomic import storing, write_atomically
 from fedvsr_core.data.clips import Clip, Frames
 from fedvsr_core.data.degradation import bicubic_up
+from fedvsr_core.errors import CheckpointError
+from fedvsr_core.json_text import parse_json
+from fedvsr_core.printable import printable
 from server_app.records.crops import most_detailed
 
 _log = logging.getLogger(__name__)
@@ -77,8 +81,7 @@ class CropSeries:
         if not (self._folder / INDEX).exists():
             self._begin()
         columns = range(self._frames)
-        for path in self._folder.glob(_ROUND.replace("{:05d}", "*")):
-            number = int(path.stem.removeprefix("round-"))
+        for number, path in rounds_of(self._folder).items():
             if number > server_round or number % self._every:  # of before a resume, or of the last round
                 path.unlink()
         moving = [[seen[clip, frame] for frame in columns] for clip in self._clips]
@@ -119,20 +122,99 @@ def sheet(rows: Sequence[Sequence[Frames]]) -> bytes:
     return written.getvalue()
 
 
+@dataclass(frozen=True)
+class Index:
+    """What the pictures of a folder hold.
+
+    Attributes:
+        side: Pixels of a crop, height and width.
+        frames: Beside each other in a picture that moves.
+        still: Which of them the other pictures have.
+        clips: Names, from the top.
+    """
+
+    side: int
+    frames: int
+    still: int
+    clips: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Index":
+        """Read a folder's.
+
+        Raises:
+            CheckpointError: If it is damaged.
+        """
+        path = folder / INDEX
+        try:
+            about = parse_json(path.read_bytes())
+            clips = tuple(map(str, about["clips"]))
+            index = cls(int(about["side"]), int(about["frames"]), int(about["still"]), clips)
+            bounds = (
+                (index.side, SIDE),
+                (index.frames, FRAMES),
+                (len(clips), CLIPS),
+                (index.still + 1, FRAMES),
+            )
+            if not all(0 < value <= most for value, most in bounds) or index.still >= index.frames:
+                raise ValueError("a number in it can't be")
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            raise CheckpointError(
+                f"'{path}' is damaged ({printable(str(error)):.100}); remove its folder, and the report has"
+                " no crops"
+            ) from error
+        return index
+
+    def check(self, path: Path, columns: int) -> Path:
+        """See that a picture is one of these; returns it.
+
+        Args:
+            path: The picture.
+            columns: Crops beside each other in it.
+
+        Raises:
+            CheckpointError: If it isn't.
+        """
+        expected = columns * self.side, len(self.clips) * self.side
+        try:
+            with Image.open(path, formats=("WEBP",)) as picture:
+                size = picture.size
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise CheckpointError(f"'{path}' is no WebP picture; remove it") from error
+        if size != expected:
+            raise CheckpointError(
+                f"'{path}' must have {expected[0]} x {expected[1]} pixels, has {size[0]} x {size[1]}; remove"
+                " its folder, and the report has no crops"
+            )
+        return path
+
+
 def side_by_side(folder: Path, server_round: int) -> Frames | None:
-    """Bicubic, ours and the truth of a round, a row a clip; None if that round's crops aren't kept."""
+    """Bicubic, ours and the truth of a round, a row a clip; None if that round's crops aren't kept.
+
+    Raises:
+        CheckpointError: If they are damaged.
+    """
     ours = rounds_of(folder).get(server_round)
     if ours is None or not (folder / INDEX).is_file():
         return None
-    index = json.loads((folder / INDEX).read_bytes())
-    columns = slice(index["side"] * index["still"], index["side"] * (index["still"] + 1))
-    pixels = [
-        np.asarray(Image.open(path).convert("RGB")) for path in (folder / BICUBIC, ours, folder / TRUTH)
-    ]
-    return np.concatenate([pixels[0][:, columns], pixels[1], pixels[2][:, columns]], axis=1)
+    index = Index.read(folder)
+    columns = slice(index.side * index.still, index.side * (index.still + 1))
+    bicubic, truth = (
+        _pixels(index.check(folder / name, index.frames))[:, columns] for name in (BICUBIC, TRUTH)
+    )
+    return np.concatenate([bicubic, _pixels(index.check(ours, 1)), truth], axis=1)
+
+
+def _pixels(path: Path) -> Frames:
+    try:
+        return np.asarray(Image.open(path).convert("RGB"))
+    except OSError as error:
+        raise CheckpointError(f"'{path}' is damaged ({error}); remove it") from error
 
 
 def rounds_of(folder: Path) -> dict[int, Path]:
     """The pictures of single rounds by round."""
     paths = sorted(folder.glob(_ROUND.replace("{:05d}", "*")))
-    return {int(path.stem.removeprefix("round-")): path for path in paths}
+    numbers = {path.stem.removeprefix("round-"): path for path in paths}
+    return {int(number): path for number, path in numbers.items() if number.isdecimal()}

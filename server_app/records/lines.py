@@ -26,6 +26,8 @@ class _Trained(_Client):
     loss: float | None = None
     weight: float | None = None
     seconds: float | None = None
+    peak_memory_mb: float | None = Field(default=None, alias="peak-memory-mb")
+    parts: dict[str, float] = {}
 
 
 class _Scorer(_Client):
@@ -95,6 +97,10 @@ class _Train(_Line):
     hellinger: float | None = None
     mixing: float | None = None
     secure: _Secure | None = None
+    aggregation_seconds: float | None = Field(default=None, alias="aggregation-seconds")
+    server_memory_mb: float | None = Field(default=None, alias="server-memory-mb")
+    bytes_up: float = Field(default=0, alias="bytes-up")
+    bytes_down: float = Field(default=0, alias="bytes-down")
 
 
 class _Evaluate(_Line, _Means):

@@ -89,10 +89,13 @@ class _MLflow:
     def __init__(self, run: RunDir, folder: Path, about: Mapping[str, Any]) -> None:
         mlflow = importlib.import_module("mlflow")
         self._entities = importlib.import_module("mlflow.entities")
-        address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+        address = elsewhere or f"sqlite:///{folder / 'mlflow.db'}"
+        pictures = None if elsewhere else (folder / "artifacts").as_uri()  # without it, where the process is
         self._client = mlflow.MlflowClient(tracking_uri=address)
         experiment = self._client.get_experiment_by_name(PROJECT)
-        number = experiment.experiment_id if experiment else self._client.create_experiment(PROJECT)
+        number = experiment and experiment.experiment_id
+        number = number or self._client.create_experiment(PROJECT, artifact_location=pictures)
         known = folder / "run-id"
         if known.is_file():
             self._run = known.read_text()

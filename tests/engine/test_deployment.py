@@ -7,16 +7,19 @@ import time
 
 import pytest
 
+from tests.engine.watching import watched
 from tests.videos import write_videos
 
 pytestmark = pytest.mark.slow
 LIMIT_S = 120
 WINDOW = 5
+OVERRIDES = "rounds=2 training.batch=2 data.frames=8 data.height=16 data.width=16"
 SITES = {"north": [12], "south": [8, 10]}  # frames of each video
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, start_federation, app):
+def deployment(tmp_path_factory, start_federation):
+    """The federation, up and waiting for runs."""
     federation = start_federation(tmp_path_factory.mktemp("deployment").resolve(), superlink="loopback")
     port = federation.environment["FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"]
     connection = f'[superlink.loopback]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
@@ -29,9 +32,14 @@ def run(tmp_path_factory, start_federation, app):
         write_videos(data, lengths, seed=len(name) + lengths[0])
         to = ("--superlink", f"127.0.0.1:{port}", "--node-config", f'site="{name}" data-dir="{data}"')
         start(federation, name, "flower-supernode", *here, str(federation.free_port()), *to)
-    overrides = "rounds=2 training.batch=2 data.frames=8 data.height=16 data.width=16"
-    yield federation.submit(app, overrides=overrides, federation="").finish()
+    yield federation
     federation.close()  # idle nodes cost the other tests time
+
+
+@pytest.fixture(scope="module")
+def run(deployment, app):
+    """A run of two rounds, at its end."""
+    return deployment.submit(app, overrides=OVERRIDES, federation="").finish()
 
 
 def start(federation, name, *command):
@@ -81,3 +89,15 @@ def test_the_server_learns_no_path_of_a_site(run):
     }
     for path in left:
         assert str(run.federation.root / "north") not in path.read_text(), path
+
+
+def test_a_run_is_watched_on_the_superlinks_machine(deployment, app, tmp_path):
+    run = deployment.submit(app, overrides=OVERRIDES.replace("rounds=2", "rounds=40"), federation="")
+    run.wait_until(lambda: run.dir.journal.exists(), "the journal")
+    with watched(run.dir, tmp_path / "watching") as seen:
+        seen.says("of 40 rounds", "Running")
+        seen.terminal_says("running", "north", "south")
+        run.finish()
+        seen.says("40 of 40 rounds", "Completed")
+        seen.terminal_says("completed", "round 40 of 40", "ended with 0")
+        assert seen.page.complaints == []

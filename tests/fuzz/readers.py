@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from functools import partial
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import av
@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
+from rich.console import Console
 from safetensors.torch import save
 from typer.testing import CliRunner
 
@@ -31,9 +32,11 @@ from fedvsr.deploy.site import Site
 from fedvsr.evaluation.score_files import read_scores
 from fedvsr.run_config import parse_run_config
 from fedvsr.runs import state_of
+from fedvsr.watch.terminal import screen
 from fedvsr_core.checkpoints.official import read_published
 from fedvsr_core.checkpoints.store import encode, load_model
 from fedvsr_core.components import build
+from fedvsr_core.data.clips import Clip
 from fedvsr_core.data.frames import probe, read_frames
 from fedvsr_core.data.images import image_size, read_image
 from fedvsr_core.data.layouts.detect import detect
@@ -48,10 +51,15 @@ from server_app.client_evaluation import _read as read_scores_of_client
 from server_app.cohort import _introduction
 from server_app.config import compose, load, load_component
 from server_app.config import save as save_configuration
+from server_app.page.pictures import crops_of
+from server_app.page.run_page import run_page
+from server_app.records.crop_series import INDEX, CropSeries, side_by_side
+from server_app.records.history import evaluations
 from server_app.records.journal import read_checked
 from server_app.records.refusals import persistent_offenders, refusals
 from server_app.records.run_dir import RunDir
 from server_app.records.summary import summary
+from server_app.tracking.numbers import numbers_of
 from tests.fuzz.mutations import STRANGE, damaged, json_of, spoilt
 
 MODEL = {"_target_": "fedvsr_core.models.recurrent.Recurrent", "width": 4, "blocks": 1, "scale": 4}
@@ -489,6 +497,42 @@ def _read_run(run):
     for text in (*summary(lines, run).splitlines(), state.reason):
         assert text.isprintable(), text
     refusals(lines), persistent_offenders(lines)
+    for line in lines:
+        numbers_of(line)
+    page = run_page(lines, run, running=False).decode()
+    assert page.count("<script") == 2
+    assert len(page) < 1e6
+    Console(file=StringIO(), width=120).print(screen(run))
+
+
+def crops(rng, count, folder):
+    """Crops of a run: an index that is damaged or says other things, pictures damaged, lost or of others."""
+    for number in range(count):
+        run = RunDir(folder / f"run-{number}")
+        run.crop_series.mkdir(parents=True)
+        pixels = _noise(rng, 2, 32, 64, 3)
+        series = CropSeries(run.crop_series, [Clip(f"c{k}", high[None]) for k, high in enumerate(pixels)], 2)
+        for server_round in (0, 1):
+            for k, high in enumerate(pixels):
+                series.see(f"c{k}", 0, high)
+            series.keep(server_round)
+        path = rng.choice(sorted(run.crop_series.iterdir()))
+        if number % 2:
+            path = run.crop_series / INDEX
+            path.write_bytes(json_of(rng, json.loads(path.read_bytes())))
+        elif number % 8:
+            path.write_bytes(damaged(rng, path.read_bytes()))
+        else:
+            path.unlink()
+        yield run.path.name, run.path.name, partial(_read_crops, run)
+
+
+def _read_crops(run):
+    lines = _lines()
+    assert run_page(lines, run, running=False).count(b"<script") == 2  # with crops or without
+    crops_of(run.crop_series, evaluations(lines))
+    for server_round in (0, 1):
+        side_by_side(run.crop_series, server_round)
 
 
 def json_files(rng, count, folder):

@@ -23,6 +23,7 @@ COUNTS = {
     "run_configs": 50,
     "toml_files": 50,
     "journals": 50,
+    "crops": 48,
     "json_files": 60,
     "keys_and_certificates": 25,
     "deploy_arguments": 45,

@@ -16,6 +16,7 @@ from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 from fedvsr_core.flower.declines import decline
 from fedvsr_core.metrics.names import METRICS
+from server_app import rounds
 from server_app.checkpoints import BEST, LAST, load_round
 from server_app.cohort import draw, lost_uploads
 from server_app.records.journal import Journal, read_journal
@@ -404,6 +405,60 @@ def test_the_best_checkpoint_is_that_of_the_highest_score(run, monkeypatch):
     best = load_round(one.dir.checkpoints / BEST)
     assert (best.round, best.score) == (1, 22.0)
     assert load_round(one.dir.checkpoints / LAST).score == 21.5
+
+
+def scored_as(one, monkeypatch, scores):
+    """A run whose scorings on the server bring these numbers, by metric, one after the other."""
+    score, left = one.held_out.score, {metric: iter(values) for metric, values in scores.items()}
+
+    def instead(model, **how):
+        real = score(model, **how)
+        return {**real, **{metric: next(values) for metric, values in left.items() if metric in real}}
+
+    monkeypatch.setattr(one.held_out, "score", instead)
+    return one
+
+
+def test_a_run_that_has_stopped_to_get_better_ends_with_all_its_metrics(run, client_grid, monkeypatch):
+    one = run("rounds=6 evaluation.patience=2")
+    scored_as(one, monkeypatch, {"psnr-y": [20.0, 22.0, 21.9, 22.0, 22.0]}).go()
+    assert [line["round"] for line in one.lines("train")] == [1, 2, 3]
+    lines = one.lines("evaluate")
+    assert [line["round"] for line in lines] == [0, 1, 2, 3, 3]
+    assert [set(line) & set(METRICS) for line in lines[2:]] == [{"psnr-y"}, {"psnr-y"}, set(ALL)]
+    assert load_round(one.dir.checkpoints / BEST).round == 1
+    assert load_round(one.dir.checkpoints / LAST).round == 3
+    one.resume(client_grid(2))
+    assert len(one.lines("train")) == 3
+
+
+def test_a_run_that_gets_better_goes_on(run, monkeypatch):
+    one = run("rounds=4 evaluation.patience=1")
+    scored_as(one, monkeypatch, {"psnr-y": [20.0, 21.0, 22.0, 23.0, 24.0]}).go()
+    assert len(one.lines("train")) == 4
+
+
+@pytest.mark.parametrize(
+    ("select", "best", "merit"),
+    [("null", 3, 23.0), ("ssim-y", 0, 0.9), ("clients-mean", 1, 26.0), ("clients-worst", 2, 25.0)],
+)
+def test_what_selects_the_best_checkpoint(run, monkeypatch, select, best, merit):
+    one = run(f"rounds=3 data.held_out_clips=2 evaluation.clients=1 evaluation.select={select}")
+    scored_as(one, monkeypatch, {"psnr-y": [20.0, 21.0, 22.0, 23.0], "ssim-y": [0.9, 0.8, 0.7, 0.6]})
+    own = iter([(10.0, 10.0), (32.0, 20.0), (26.0, 25.0), (24.0, 24.0)])  # means 10, 26, 25.5, 24
+    ask = rounds.evaluate_on_clients
+
+    def answered(*asked, **how):
+        line = ask(*asked, **how)
+        for row, score in zip(line["clients"], next(own), strict=True):
+            assert "psnr-y" in row  # they have scored it
+            row["psnr-y"] = score
+        return line
+
+    monkeypatch.setattr(rounds, "evaluate_on_clients", answered)
+    one.go()
+    kept = load_round(one.dir.checkpoints / BEST)
+    assert (kept.round, kept.score) == (best, merit)
 
 
 def test_what_clients_are_sent(run):

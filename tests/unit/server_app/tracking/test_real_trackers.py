@@ -1,7 +1,12 @@
-"""Promises: what a run tells TensorBoard, MLflow and Weights & Biases is in their own files."""
+"""Promises: what a run tells TensorBoard, MLflow, Weights & Biases and Trackio is in their own files."""
 
 import importlib
+import json
+import sqlite3
+import subprocess
+import sys
 import time
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -32,19 +37,47 @@ def test_tensorboard_has_numbers_and_pictures(run):
     assert [event.step for event in events.Scalars("weight/site-1")] == [1, 2, 3]
 
 
-def test_mlflow_has_numbers_and_pictures(run, monkeypatch):
+@pytest.mark.parametrize("store", ["its own database", "a folder of files"])
+def test_mlflow_has_numbers_and_pictures(run, monkeypatch, tmp_path, store):
     mlflow = pytest.importorskip("mlflow")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    if store == "its own database":
+        address, at = f"sqlite:///{run.path / 'tracking' / 'mlflow' / 'mlflow.db'}", run.path / "tracking"
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    else:
+        address, at = (tmp_path / "files").as_uri(), tmp_path / "files"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     for _ in range(2):  # the second time continues the same run
         done = CliRunner().invoke(app, ["track", str(run.path), "--to", "mlflow"])
         assert done.exit_code == 0, (done.output, done.exception)
-    address = f"sqlite:///{run.path / 'tracking' / 'mlflow' / 'mlflow.db'}"
     client = mlflow.MlflowClient(tracking_uri=address)
     (made,) = client.search_runs([client.get_experiment_by_name("fedvsr").experiment_id])
     assert made.info.status == "FINISHED"
     assert made.data.metrics["score/psnr-y"] == 29.0
     assert made.data.params["strategy"] == "fedvsr"
+    assert [each.step for each in client.get_metric_history(made.info.run_id, "loss/site-1")][:3] == [1, 2, 3]
     assert len(client.list_artifacts(made.info.run_id, "crops")) == 4
+    assert len(list(at.rglob("round-*.png"))) == 4
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_trackio_has_numbers_and_pictures(run, monkeypatch, tmp_path):
+    pytest.importorskip("trackio")
+    # Its own module reads where it writes when it is imported, so each has a process of its own.
+    monkeypatch.delenv("TRACKIO_DIR", raising=False)
+    words = [sys.executable, "-m", "fedvsr.cli.main", "track", str(run.path), "--to", "trackio"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = run.path / "tracking" / "trackio"
+    (made,) = folder.glob("fedvsr*.db")
+    with closing(sqlite3.connect(made)) as store:
+        rows = store.execute(
+            "select step, metrics from metrics where run_name = ?", [run.path.name]
+        ).fetchall()
+    values = {step: number for step, text in rows if (number := json.loads(text).get("score/psnr-y"))}
+    assert values == {0: 28.0, 1: 28.0, 2: 28.75, 3: 29.0}
+    assert len(list(folder.rglob("*.png"))) == 4
 
 
 def test_weights_and_biases_offline(run, monkeypatch):
