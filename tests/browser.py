@@ -132,7 +132,7 @@ def browsed(profile: Path):
         port = _port(profile / "DevToolsActivePort")
         with urlopen(f"http://127.0.0.1:{port}/json") as answer:
             (target,) = [tab for tab in json.load(answer) if tab["type"] == "page"]
-        with connect(target["webSocketDebuggerUrl"], max_size=None) as socket:
+        with connect(target["webSocketDebuggerUrl"], max_size=None, ping_interval=None) as socket:
             yield Page(socket)
     finally:
         browser.terminate()

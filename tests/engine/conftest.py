@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -115,16 +116,18 @@ class Run(RunFolder):
                 return
             time.sleep(0.1)
 
-    def kill_server(self):
-        """SIGKILL the server; returns when it's dead."""
+    def kill_server(self, number=signal.SIGKILL):
+        """End the server by a signal; returns when it's dead."""
         server = self.server_process()
         assert self.federation.owns(server), f"{server} isn't ours"
         server.suspend()  # so that it does nothing more while we look for what it has started
         started = server.children(recursive=True)
-        server.kill()
+        server.send_signal(number)
+        with suppress(psutil.NoSuchProcess):
+            server.resume()  # SIGKILL doesn't wait for that, others do
         end = time.monotonic() + LIMIT_S
         while self.server_lives():
-            assert time.monotonic() < end, f"{server} survives SIGKILL"
+            assert time.monotonic() < end, f"{server} survives signal {number}"
             time.sleep(0.01)
         for process in started:  # some of Ray's stay behind for a while
             with suppress(psutil.NoSuchProcess):

@@ -22,7 +22,7 @@ def test_a_run_that_is_ended_and_resumed_while_it_is_watched(federation, app, tm
         seen.changes()
         seen.terminal_says("running", f"of {ROUNDS}", "PSNR-Y above", "partition-0", "left")
         keep(seen, "running")
-        run.server_process().send_signal(signal.SIGTERM)
+        run.kill_server(signal.SIGTERM)
         seen.says("Killed: it left no last word")
         seen.terminal_says("killed", "it can be resumed")
         keep(seen, "killed")
