@@ -25,7 +25,7 @@ def run(folder):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_parts_and_again(tmp_path):
     rows = run(tmp_path)
     parts = json.loads((tmp_path / "gpu.json").read_text())
