@@ -40,6 +40,10 @@ MASKED = "masked"
 MASKED_SCALARS = "masked-scalars"
 REVEALED = "revealed-shares"
 
+# Sums of a secure round, in the journal: of how many clients, and how many of them told their loss.
+CLIENTS = "clients"
+TOLD_LOSSES = "told-losses"
+
 # Entries of the MetricRecord that a client returns: numbers, the same for every client.
 NUM_EXAMPLES = "num-examples"
 NUM_STEPS = "num-steps"

@@ -7,9 +7,7 @@ from fractions import Fraction
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.training_report import TrainingReport
 
-CLIENTS, SHARES, ROOTS, SQUARES = "clients", "shares", "roots", "squares"
-TOLD = "told-losses"
-"""How many clients told their loss: those with differential privacy don't."""
+SHARES, ROOTS, SQUARES = "shares", "roots", "squares"
 _OF_REPORT = (keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.SECONDS)
 
 
@@ -26,11 +24,11 @@ class Sums:
     @property
     def clients(self) -> int:
         """How many they are of."""
-        return int(self.by_name[CLIENTS])
+        return int(self.by_name[keys.CLIENTS])
 
     def report(self) -> dict[str, float]:
         """What the journal has: sums of what clients report, beside those that weights are made of."""
-        kept = (CLIENTS, TOLD, *_OF_REPORT)
+        kept = (keys.CLIENTS, keys.TOLD_LOSSES, *_OF_REPORT)
         return {
             name: float(value)
             for name, value in self.by_name.items()
@@ -45,7 +43,7 @@ def names_of(parts: Iterable[str]) -> list[str]:
         parts: Those of the loss.
     """
     losses = [keys.LOSS, *(keys.LOSS_PART_PREFIX + part for part in sorted(parts))]
-    return [CLIENTS, SHARES, ROOTS, SQUARES, TOLD, *losses, *_OF_REPORT]
+    return [keys.CLIENTS, SHARES, ROOTS, SQUARES, keys.TOLD_LOSSES, *losses, *_OF_REPORT]
 
 
 def scalars_of(report: TrainingReport, root: float, parts: Iterable[str]) -> list[Fraction]:
@@ -62,11 +60,11 @@ def scalars_of(report: TrainingReport, root: float, parts: Iterable[str]) -> lis
         keys.LOSS_PART_PREFIX + part: report.parts.get(part, 0.0) for part in parts
     }
     values = {
-        CLIENTS: Fraction(1),
+        keys.CLIENTS: Fraction(1),
         SHARES: share,
         ROOTS: Fraction(root),
         SQUARES: share**2,
-        TOLD: Fraction(told),
+        keys.TOLD_LOSSES: Fraction(told),
         **{name: Fraction(loss if told else 0) for name, loss in losses.items()},
         keys.NUM_EXAMPLES: Fraction(report.examples),
         keys.NUM_STEPS: Fraction(report.steps),

@@ -7,7 +7,6 @@ from typing import Any
 
 from fedvsr_core.flower import keys
 from fedvsr_core.metrics.names import METRICS
-from fedvsr_core.secure.scalars import CLIENTS, TOLD
 from server_app.records.journal import Line
 
 MEAN = "mean of the clients"
@@ -117,7 +116,7 @@ def reports(line: Line) -> list[Line]:
     sums = (line.get("secure") or {}).get("sums")
     if sums is None:
         return list(line["clients"])
-    told, prefix = float(sums[TOLD]) or math.nan, keys.LOSS_PART_PREFIX
+    told, prefix = float(sums[keys.TOLD_LOSSES]) or math.nan, keys.LOSS_PART_PREFIX
     return [
         {
             "client": MEAN,
@@ -128,7 +127,7 @@ def reports(line: Line) -> list[Line]:
                 if name.startswith(prefix)
             },
             "examples": sums[keys.NUM_EXAMPLES],
-            "seconds": float(sums[keys.SECONDS]) / float(sums[CLIENTS]),
+            "seconds": float(sums[keys.SECONDS]) / float(sums[keys.CLIENTS]),
         }
     ]
 

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from fedvsr_core.flower import keys
 from fedvsr_core.metrics.names import METRICS
-from fedvsr_core.secure.scalars import CLIENTS, TOLD
 
 
 class _Entry(BaseModel):
@@ -76,9 +75,9 @@ class _Sums(_Entry):
     @model_validator(mode="after")
     def _are_numbers(self) -> Self:
         sums = self.model_extra or {}
-        for name in (CLIENTS, TOLD, keys.LOSS, keys.NUM_EXAMPLES, keys.SECONDS):
+        for name in (keys.CLIENTS, keys.TOLD_LOSSES, keys.LOSS, keys.NUM_EXAMPLES, keys.SECONDS):
             float(sums[name])
-        if not float(sums[CLIENTS]) >= 1:
+        if not float(sums[keys.CLIENTS]) >= 1:
             raise ValueError("its sums are of no client")
         return self
 

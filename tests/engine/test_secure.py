@@ -7,7 +7,7 @@ from tests.engine.conftest import with_client
 from tests.engine.test_deployment import start, wait_for_listener
 from tests.videos import write_videos
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 SITES = ("east", "north", "south", "west")
 STAGES = ("keys", "shares", "train", "scalars", "vector", "unmask")
 RUN_S = 1800

@@ -165,7 +165,7 @@ def test_arguments_that_are_added_later_are_no_problem():
     ("settings", "sentences"),
     [
         (changed(RECURRENT, blokcs=2), ["has no such argument; did you mean 'blocks'?"]),
-        (changed(RECURRENT, colour=2), ["has no such argument; there are: blocks, scale, width"]),
+        (changed(RECURRENT, colour=2), ["has no such argument; there are: blocks, lookahead, scale, width"]),
         (
             changed(RECURRENT, width="removed"),
             ["here.width: fedvsr_core.models.recurrent.Recurrent needs this argument"],

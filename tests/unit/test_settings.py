@@ -26,7 +26,7 @@ def test_clients_learn_nothing_of_the_servers_machine(settings):
     assert not any(isinstance(value, str) and value.startswith("/") for value in _leaves(json.loads(sent)))
     assert set(json.loads(sent)) == {
         "seed", "model", "loss", "optimiser", "data", "degradation", "partition", "protocol", "training",
-        "evaluation", "objective", "start", "flow", "privacy", "names",
+        "evaluation", "objective", "start", "flow", "privacy", "secure", "names",
         "rounds", "schedule", "pool",
     }  # fmt: skip
 

@@ -15,6 +15,7 @@ GROUPS = ("data", "degradation", "experiment", "loss", "model", "optimiser", "pa
 NEEDED = {
     **dict.fromkeys(("videos", "store", "reds", "vid4", "udm10", "spmcs", "vimeo90k"), "data.folder=/videos"),
     "kinetics": "data.to_train.folder=/videos",
+    "pairs": "data.folder=/videos data.low_folder=/low",
     **dict.fromkeys(("main_less", "overhead", "ablation", "local_epochs"), "data.folder=/videos"),
     **dict.fromkeys(("clients_120", "clients_240", "upload_failure"), "data.folder=/videos"),
     "main_more": "data.to_train.folder=/videos data.held_out_folder=/others",
@@ -71,7 +72,7 @@ def test_the_run_config_of_the_app_is_what_compose_takes():
 TOGETHER = {
     # keys
     "model.widht=3": "override 'model.widht=3': there is no key 'model.widht'; did you mean 'model.width'?",
-    "run.zzzzzz=3": "override 'run.zzzzzz=3': there is no key 'run.zzzzzz'; there are: run.keep, run.resume",
+    "run.zzzzzz=3": "override 'run.zzzzzz=3': there is no key 'run.zzzzzz'; there are: run.command, ",
     "zzz=3": "override 'zzz=3': there is no key 'zzz'; there are: cohort, data, degradation, evaluation, ",
     "+zzz=4": "override '+zzz=4': there is no key 'zzz'; there are: cohort, data, ",
     "+zzz.a=3": "override '+zzz.a=3': there is no key 'zzz.a'; there are: cohort, data, ",

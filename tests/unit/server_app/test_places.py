@@ -16,6 +16,7 @@ from server_app.strategies.stock import adapted
 NEEDED = {
     **dict.fromkeys(("videos", "store", "reds", "vid4", "udm10", "spmcs", "vimeo90k"), "data.folder=/videos"),
     "kinetics": "data.to_train.folder=/videos",
+    "pairs": "data.folder=/videos data.low_folder=/low",
 }
 SMALL = ("recurrent", "basicvsr_small", "basicvsrpp_small", "iart_small", "rvrt_small", "vrt_small")
 """Networks that stand for the larger ones of the same classes."""

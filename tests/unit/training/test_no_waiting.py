@@ -20,6 +20,7 @@ from server_app.config import compose, options
 META = torch.device("meta")
 TINY = {
     "recurrent": "model.width=4 model.blocks=1",
+    "causal": "model.width=4 model.blocks=1",
     "basicvsr_small": "model.num_feat=4 model.num_block=1",
     "basicvsrpp_small": "model.mid_channels=8 model.num_blocks=1",
     "iart_small": "",
