@@ -92,12 +92,12 @@ def test_the_server_learns_no_path_of_a_site(run):
 
 
 def test_a_run_is_watched_on_the_superlinks_machine(deployment, app, tmp_path):
-    run = deployment.submit(app, overrides=OVERRIDES.replace("rounds=2", "rounds=40"), federation="")
+    run = deployment.submit(app, overrides=OVERRIDES.replace("rounds=2", "rounds=8"), federation="")
     run.wait_until(lambda: run.dir.journal.exists(), "the journal")
     with watched(run.dir, tmp_path / "watching") as seen:
-        seen.says("of 40 rounds", "Running")
+        seen.says("of 8 rounds", "Running")
         seen.terminal_says("running", "north", "south")
         run.finish()
-        seen.says("40 of 40 rounds", "Completed")
-        seen.terminal_says("completed", "round 40 of 40", "ended with 0")
+        seen.says("8 of 8 rounds", "Completed")
+        seen.terminal_says("completed", "round 8 of 8", "ended with 0")
         assert seen.page.complaints == []

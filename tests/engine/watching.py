@@ -33,11 +33,6 @@ class Watched:
         """Wait until the page's head has these words."""
         self._until(lambda: all(word in self._head() for word in words), self._head, words)
 
-    def changes(self):
-        """Wait until the page's head is another, by itself."""
-        before = self._head()
-        self._until(lambda: self._head() not in ("", before), self._head, ["something new"])
-
     def terminal_says(self, *words):
         """Wait until the terminal has these words."""
         self._until(lambda: all(word in self.screen() for word in words), self.screen, words)
