@@ -12,7 +12,7 @@ TWO = "num-supernodes=2 client-resources-num-cpus=1 init-args-num-cpus=1"
 SIZE = "training.batch=2 data.frames=8 data.height=16 data.width=16 data.held_out_clips=2"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_ended_and_resumed_while_it_is_watched(federation, faulty_app, tmp_path):
     federation.faults({"2": {"1": "hang"}})  # so that the watchers have the time that they take to start
     run = federation.submit(faulty_app, overrides=f"rounds=4 {SIZE}", federation=TWO)
