@@ -63,6 +63,7 @@ class _Clients:
         self._count, self._device, self._folder = count, device, folder
         self._mislead, self._spoil = mislead, spoil
         self._messages: list[Message] = []
+        self._states = [RecordDict() for _ in range(count)]
 
     def get_nodes(self) -> list[NodeInfo]:
         return [NodeInfo(node_id=number) for number in range(1, self._count + 1)]
@@ -88,7 +89,7 @@ class _Clients:
         trains = message.metadata.message_type == MessageType.TRAIN
         if trains:
             self._mislead(message)
-        reply = app(message, Context(1, index, config, RecordDict(), {}))
+        reply = app(message, Context(1, index, config, self._states[index], {}))
         if trains:
             self._spoil(message, reply)
         return reply
