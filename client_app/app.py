@@ -46,15 +46,15 @@ def introduce(message: Message, context: Context) -> Message:
 
 
 @app.train(mods=[compress_upload, add_local_noise])
+@app.train(keys.SECURE_TRAIN, mods=[keep_update, add_local_noise])  # the update stays here
 def train(message: Message, context: Context) -> Message:
-    """Train the global model on this site's clips for one round."""
-    return _train(message, context)
-
-
-@app.train(keys.SECURE_TRAIN, mods=[keep_update, add_local_noise])
-def train_securely(message: Message, context: Context) -> Message:
-    """Train as ever; the update stays here, and masked scalars are the answer."""
-    return _train(message, context)
+    """Train the global model on this site's clips for one round, on one device or several."""
+    config = message.content.config_records[keys.CONFIG]
+    settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
+    places = training_devices(context.node_config, settings.training.batch)
+    given = message.content, context.node_config, context.state
+    reply = train_on_several(*given, places) if len(places) > 1 else train_and_report(*given, places[0])
+    return Message(reply, reply_to=message)
 
 
 @app.query(keys.SECURE_KEYS)
@@ -112,13 +112,3 @@ def evaluate(message: Message, context: Context) -> Message:
 
 def _device(context: Context) -> torch.device:
     return devices.choose(str(context.node_config.get(keys.DEVICE, "auto")))
-
-
-def _train(message: Message, context: Context) -> Message:
-    """Train on one device or several."""
-    config = message.content.config_records[keys.CONFIG]
-    settings = ClientSettings.model_validate_json(str(config[keys.SETTINGS]))
-    places = training_devices(context.node_config, settings.training.batch)
-    given = message.content, context.node_config, context.state
-    reply = train_on_several(*given, places) if len(places) > 1 else train_and_report(*given, places[0])
-    return Message(reply, reply_to=message)
