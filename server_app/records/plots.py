@@ -231,6 +231,7 @@ def label_ends(axes: Axes) -> None:
             fontsize=7,
             color=colour,
             va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},  # a reference goes on below it
             annotation_clip=False,
             in_layout=False,
         )
