@@ -1,6 +1,7 @@
 """Peak memory of the ServerApp by the number of clients, in Flower's simulation engine.
 
     python benchmarks/server_memory.py            # JSON to stdout; minutes
+    python benchmarks/server_memory.py --overrides secure.enabled=true    # of secure rounds
 
 Three rounds with a model of 10.8 M parameters, 43 MB, that every client receives, trains for a step and
 returns. In simulation the process of the ServerApp also holds the engine's queue of messages, and the parts
@@ -26,13 +27,13 @@ POLL_S = 10
 WIDTH = 339  # of the recurrent network: 10.8 M parameters
 
 
-def run(clients: int, strategy: str) -> dict[str, object]:
+def run(clients: int, strategy: str, more: str) -> dict[str, object]:
     """The peak after each round."""
     with tempfile.TemporaryDirectory() as root:
         overrides = (
             f"run.root={root} model.width={WIDTH} rounds=3 training.steps=1 training.batch=1"
             f" training.window=1 training.patch=4 data.clips={clients} data.frames=2"
-            " data.held_out_clips=1 evaluation.every=3"
+            f" data.held_out_clips=1 evaluation.every=3 {more}"
         )
         run_id = engine.submit(
             APP,
@@ -68,9 +69,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, nargs="*", default=[4, 40])
     parser.add_argument("--strategies", nargs="*", default=["fedvsr"])
+    parser.add_argument("--overrides", default="", help="as for a run")
     arguments = parser.parse_args()
     result = {
-        strategy: {str(clients): run(clients, strategy) for clients in arguments.clients}
+        strategy: {str(clients): run(clients, strategy, arguments.overrides) for clients in arguments.clients}
         for strategy in arguments.strategies
     }
     json.dump(result, sys.stdout, indent=2)

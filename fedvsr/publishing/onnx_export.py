@@ -39,6 +39,10 @@ def export_onnx(model: VideoModel, path: Path, *, frames: int) -> float:
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise MissingToolError(f"ONNX needs {', '.join(missing)}: pip install 'fedvsr[onnx]'")
     name = type(model).__name__
+    if model.beyond_onnx:
+        raise ConfigurationError(
+            f"{name} can't be written as ONNX with its {model.beyond_onnx}; use its .safetensors with FedVSR"
+        )
     dynamic = {3: torch.export.Dim.DYNAMIC, 4: torch.export.Dim.DYNAMIC}
     try:
         program = torch.onnx.export(

@@ -55,6 +55,7 @@ class IART(VideoModel):
     constants = frozenset({"spynet.mean", "spynet.std", "implicit_warp.position_bias"})
     late = ("spynet",)
     tail = ("upconv",)
+    beyond_onnx = "attention in windows"
     weights_licence = "MIT (IART)"
     unused_parameters = frozenset(
         f"swin_backbone.{branch}.{layer}.{kind}"

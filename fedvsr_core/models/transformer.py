@@ -11,6 +11,7 @@ from fedvsr_core.models.contract import VideoModel
 class VideoTransformer(VideoModel):
     """A network of window attention over frames that are aligned by optical flow."""
 
+    beyond_onnx = "attention in windows"
     weights_licence = "CC-BY-NC 4.0: non-commercial use only"
 
     @property

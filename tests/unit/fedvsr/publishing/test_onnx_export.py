@@ -51,6 +51,14 @@ def test_what_onnx_lacks_is_refused_by_name(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["vrt_small", "rvrt_small", "iart_small"])
+def test_attention_in_windows_is_refused_at_once(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
+    with pytest.raises(ConfigurationError, match=r"can't be written as ONNX with its attention in windows"):
+        export_onnx(build(compose({"model": name}).model), tmp_path / "model.onnx", frames=2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
     with pytest.raises(

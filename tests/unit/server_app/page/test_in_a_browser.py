@@ -1,6 +1,7 @@
 """Promises: in a real browser the pages open from files, move, take keyboard and phone, and are inert."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from fedvsr.comparison.page import comparison_page
 from fedvsr.comparison.tables import overhead_table, score_table
+from fedvsr.watch.web import Watcher
 from server_app.page.run_page import run_page
+from server_app.records.journal import Journal
 from tests.browser import browsed
 from tests.pages import HOSTILE, clip, evaluation, hostile_journal, long_journal, run_with
 
@@ -168,18 +171,45 @@ def test_a_phone_has_room(page, report):
     page.resize(1200)
 
 
+def inert(page):
+    """Move what can be moved, and see that no word from outside has become more than text."""
+    move = "n => { n.value = 2; n.dispatchEvent(new Event('input')); }"
+    page.ask(f"document.querySelectorAll('#grid input').forEach({move})")
+    assert page.ask("document.body.textContent.includes('onerror=window.hit')")
+    assert page.ask("window.hit") is None
+    assert page.ask("document.querySelectorAll('img').length") == 0
+    assert page.complaints == []
+
+
 def test_hostile_words_do_nothing(page, tmp_path):
     lines = hostile_journal()
     run = run_with(tmp_path, lines, crops=(0, 1, 2, 3))
     run.page.write_bytes(run_page(lines, run, running=False))
     opened(page, run.page)
-    move = "n => { n.value = 2; n.dispatchEvent(new Event('input')); }"
-    page.ask(f"document.querySelectorAll('#grid input').forEach({move})")
-    assert page.ask("window.hit") is None
-    assert page.ask("document.querySelectorAll('img').length") == 0
-    assert page.ask("document.body.textContent.includes('onerror=window.hit')")
+    inert(page)
     assert page.requests == []
-    assert page.complaints == []
+
+
+def test_hostile_words_do_nothing_while_the_run_is_watched(page, tmp_path):
+    *lines, end = hostile_journal()
+    run = run_with(tmp_path, lines, crops=(0, 1, 2, 3))
+    with Watcher(run, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.requests.clear()
+        page.complaints.clear()
+        page.open(server.address)
+        inert(page)
+        with Journal(run.journal) as journal:
+            journal.append(end)
+        until = time.monotonic() + 60
+        while page.requests.count(server.address) < 2:  # it loads what is new
+            assert time.monotonic() < until
+            time.sleep(0.1)
+            page.ask("1")
+        inert(page)
+        page.open("about:blank")
+        server.shutdown()
+    assert set(page.requests) <= {server.address, f"{server.address}events"}
 
 
 @pytest.fixture(scope="module")
