@@ -5,8 +5,9 @@ import errno
 import importlib
 import io
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 import typer
@@ -97,8 +98,18 @@ def _said_of(cmd_name: str) -> str:
 app = typer.Typer(cls=_Group, no_args_is_help=True)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version_of("fedvsr"))
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Train video super-resolution models together, and use them."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that isn't UTF-8 is shown escaped, as on stderr
         sys.stdout.reconfigure(errors="backslashreplace")

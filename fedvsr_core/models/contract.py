@@ -53,7 +53,7 @@ class VideoModel(nn.Module):
         late: Parts of names; parameters whose name contains one of them are pretrained, and may start to
             learn later than the others and with smaller steps (the setting ``flow``).
         weights_licence: Licence under which the authors publish weights for this network.
-        beyond_onnx: The part that torch's exporter doesn't get through; empty if it isn't known to have any.
+        beyond_onnx: The part that, written as ONNX, takes clips of one size alone; empty if none is known.
         checkpointing: Whether `part` recomputes activations in the backward pass.
     """
 

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import typer
@@ -39,3 +41,10 @@ def test_deploy_loads_nothing_heavy():
     code = f"import sys, {modules}; print({{'torch', 'flwr'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_version_is_that_of_the_project():
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0
+    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
+    assert done.output.strip() == project["version"]
