@@ -85,6 +85,8 @@ def _arrays(record: ArrayRecord, start: ArrayRecord) -> dict[str, int | float]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (what JSON takes)
+    if isinstance(value, list) and value and all(isinstance(item, bytes) for item in value):
+        return f"{len(value)} x {len(value[0])} bytes"  # keys and shares, which must not reach a disk
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     return value if isinstance(value, int) else str(value)[:_LONGEST]

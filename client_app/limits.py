@@ -34,7 +34,8 @@ class Limits(BaseModel):
         least_steps: Steps of the optimiser in a round.
         least_windows: Windows that the steps of a round draw together; of few clips the same come again.
         least_patch: Low-resolution pixels of a crop's side.
-        most_lr: Largest step size, times the weights of the loss's parts together, or ``flow.step_size``.
+        most_lr: Largest step size, times the weights of the loss's parts and of the objective's terms (those
+            over their temperature) together, or ``flow.step_size``.
         most_eps: Largest ``eps`` of the optimiser. A large one makes an update linear in the gradients.
         most_loss_eps: Largest ``eps`` of a part of the loss. Far above it, gradients are linear in what the
             network gets wrong.
@@ -150,7 +151,11 @@ def _check_arguments(optimiser: Mapping[str, object]) -> None:
 def _check_steps(settings: ClientSettings, most: float) -> None:
     """See whether a step is bounded, and takes back little of those before it."""
     rate = next(_numbers(settings.optimiser, "lr"), _USUAL_LR)
-    weights = list(_numbers(settings.loss, "weight"))
+    sharpest = min(_numbers(settings.objective, "temperature"), default=1.0)
+    if not sharpest > 0:
+        raise LimitError(f"objective.temperature must be > 0, got {sharpest:g}")
+    terms = [weight / sharpest for weight in _numbers(settings.objective, "weight")]
+    weights = [*_numbers(settings.loss, "weight"), *terms]
     times = max(1.0, sum(weights), settings.flow.step_size)
     if min(weights, default=0) < 0 or not 0 < rate * times <= most:
         raise LimitError(

@@ -1,6 +1,8 @@
 """What a client keeps between the stages of a secure round, and that it answers each of them once."""
 
 import secrets
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,10 @@ from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
 
 _SESSION, _UPDATE = "secure-session", "secure-update"
 _TICKET, _STAGE = "ticket", "stage"
-_ABOUT = (keys.RUN, keys.SERVER_ROUND, keys.SESSION)
+_ABOUT = {keys.RUN: str, keys.SERVER_ROUND: int, keys.SESSION: str}
+"""What says which session it is. ``1``, ``1.0`` and ``True`` are equal, and would name different files."""
+_CLAIMED_S = 30 * 24 * 3600.0
+"""After which no process can still have the state of that session."""
 _BEFORE = {
     keys.SECURE_SHARES: keys.SECURE_KEYS,
     keys.SECURE_TRAIN: keys.SECURE_SHARES,
@@ -32,7 +37,7 @@ class SecureMemory:
 
     Args:
         state: The node's ``context.state``, which lives as long as the run; changed in place.
-        folder: Where stages are claimed.
+        folder: Where stages are claimed; the same whatever the message says.
     """
 
     def __init__(self, state: RecordDict, folder: Path) -> None:
@@ -46,8 +51,17 @@ class SecureMemory:
 
         Returns:
             What is kept, to be added to.
+
+        Raises:
+            SecureError: If it doesn't say which session.
         """
         self.forget()
+        if not _is_named(config):
+            raise SecureError(f"a session needs {', '.join(_ABOUT)}: a text, a number and a text")
+        for claim in self._folder.glob("*"):
+            with suppress(FileNotFoundError):  # another process may do the same
+                if time.time() - claim.stat().st_mtime > _CLAIMED_S:
+                    claim.unlink()
         kept = ConfigRecord({about: config[about] for about in _ABOUT})
         kept[_TICKET], kept[_STAGE] = secrets.token_hex(16), keys.SECURE_KEYS
         self._state[_SESSION] = kept
@@ -67,7 +81,11 @@ class SecureMemory:
             SecureError: If there is no such session, it isn't the stage's turn, or it has been answered.
         """
         kept = self._state.get(_SESSION)
-        if not isinstance(kept, ConfigRecord) or any(kept[about] != config.get(about) for about in _ABOUT):
+        if (
+            not isinstance(kept, ConfigRecord)
+            or not _is_named(config)
+            or any(kept[about] != config[about] for about in _ABOUT)
+        ):
             raise SecureError(f"'{stage}' belongs to no session that is open here")
         if kept[_STAGE] != _BEFORE[stage]:
             raise SecureError(f"'{stage}' must follow '{_BEFORE[stage]}', but the last was {kept[_STAGE]!r}")
@@ -94,3 +112,7 @@ class SecureMemory:
         """Keep nothing of any session."""
         for name in (_SESSION, _UPDATE):
             self._state.pop(name, None)
+
+
+def _is_named(config: ConfigRecord) -> bool:
+    return all(type(config.get(about)) is kind for about, kind in _ABOUT.items())

@@ -69,8 +69,15 @@ def deal_shares(message: Message, context: Context) -> Message:
 
 
 def reveal_scalars(message: Message, context: Context) -> Message:
-    """The fourth, after training: what takes the masks off the sum of the scalars."""
-    return _reveal(message, context, keys.SECURE_SCALARS, SCALAR_SUM)
+    """The fourth, after training: what takes the masks off the sum of the scalars.
+
+    Raises:
+        SecureError: If the sums of so few would tell their losses.
+    """
+    session, before = _told(message, context, keys.SECURE_SCALARS)
+    if len(session.here) < (least := session.number("least")):
+        raise SecureError(f"the sums of fewer than {least:g} clients would tell their losses")
+    return _revealed(message, context, session.reveal(SCALAR_SUM, before))
 
 
 def send_vector(message: Message, context: Context) -> Message:
@@ -79,15 +86,14 @@ def send_vector(message: Message, context: Context) -> Message:
     Raises:
         SecureError: If the weights that the server announces exceed what this client takes.
     """
-    memory = memory_of(message, context)
     config = records_of(message.content, ConfigRecord)[keys.CONFIG]
-    session = SecureSession(memory.enter(keys.SECURE_VECTOR, config), client_name(context.node_config))
-    summed = session.go_on(config)
+    session, summed = _told(message, context, keys.SECURE_VECTOR)
+    update = memory_of(message, context).take_update()
     base, per_share = float(config[keys.BASE_WEIGHT]), float(config[keys.WEIGHT_PER_SHARE])  # type: ignore[arg-type]
     session.transcript = vector_transcript(session.transcript, summed, session.here, base, per_share)
     weight = _weight(base, per_share, session, len(summed))
     fixed = FixedPoint.that_holds(len(summed) * session.number("clip"), int(session.number("bits")))
-    words = _encoded(memory.take_update(), weight, fixed)
+    words = _encoded(update, weight, fixed)
     for key, sign in session.masks(VECTOR_SUM, VECTOR):
         add_mask(words, key, sign)
     scalars = encode_scalars([weight])
@@ -100,9 +106,9 @@ def send_vector(message: Message, context: Context) -> Message:
 
 def unmask(message: Message, context: Context) -> Message:
     """The last: what takes the masks off the sum of the updates. Nothing is kept."""
-    reply = _reveal(message, context, keys.SECURE_UNMASK, VECTOR_SUM)
+    session, before = _told(message, context, keys.SECURE_UNMASK)
     memory_of(message, context).forget()
-    return reply
+    return _revealed(message, context, session.reveal(VECTOR_SUM, before))
 
 
 def _session(message: Message, context: Context, stage: str) -> SecureSession:
@@ -110,10 +116,13 @@ def _session(message: Message, context: Context, stage: str) -> SecureSession:
     return SecureSession(memory_of(message, context).enter(stage, config), client_name(context.node_config))
 
 
-def _reveal(message: Message, context: Context, stage: str, which: int) -> Message:
+def _told(message: Message, context: Context, stage: str) -> tuple[SecureSession, list[str]]:
+    """The session once the client has been told who is left, and who was left before."""
     session = _session(message, context, stage)
-    before = session.go_on(records_of(message.content, ConfigRecord)[keys.CONFIG])
-    shares = session.reveal(which, before)
+    return session, session.go_on(records_of(message.content, ConfigRecord)[keys.CONFIG])
+
+
+def _revealed(message: Message, context: Context, shares: Mapping[str, bytes]) -> Message:
     return answer(message, context, {keys.NAMES: list(shares), keys.REVEALED: list(shares.values())})
 
 

@@ -17,7 +17,7 @@ from fedvsr_core.flower.arrays import digest, to_arrays
 from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.secure.fixed_point import encode_scalars, pack_scalars
 from fedvsr_core.secure.masks import add_scalar_masks
-from fedvsr_core.secure.scalars import parts_of, scalars_of
+from fedvsr_core.secure.scalars import LEAST_TELLERS, parts_of, scalars_of
 from fedvsr_core.secure.session import SCALARS, round_transcript
 from fedvsr_core.secure.share import Share
 from fedvsr_core.settings import ClientSettings
@@ -49,6 +49,8 @@ def keep_update(message: Message, context: Context, call_next: ClientAppCallable
     if share.by not in ("one", "examples", "loss") or not 0 <= share.exponent <= 1 or not share.guard >= 1:
         raise SecureError(f"a share by {share.by} ** -{share.exponent} with guard {share.guard} isn't known")
     _take_shares(config, session, context.node_config)
+    if more := sorted(set(message.content.array_records) - {keys.ARRAYS}):
+        raise SecureError(f"secure rounds exchange the model alone, but {more} came with it")
     start = message.content.array_records[keys.ARRAYS]
     session.transcript = round_transcript(
         session.roster.transcript, session.here, digest(start), str(config[keys.SETTINGS]), share
@@ -64,8 +66,16 @@ def keep_update(message: Message, context: Context, call_next: ClientAppCallable
         raise SecureError(f"the loss is {report.loss}; it would spoil the sum")
     memory.keep_update(_update(reply.content, start, settings.secure.clip))
     root = share.root(examples=report.examples, loss=report.loss)
-    session.note(root=root, guard=share.guard, clip=settings.secure.clip, bits=settings.secure.bits)
-    scalars = encode_scalars(scalars_of(report, root, parts_of(settings.loss)))
+    least = LEAST_TELLERS if share.by == "loss" else 1
+    told = not report.withheld and len(session.here) >= least
+    session.note(
+        root=root,
+        guard=share.guard,
+        clip=settings.secure.clip,
+        bits=settings.secure.bits,
+        least=least if told else 1,
+    )
+    scalars = encode_scalars(scalars_of(report, root, share.by, parts_of(settings.loss), told=told))
     for key, sign in session.masks(SCALAR_SUM, SCALARS):
         scalars = add_scalar_masks(scalars, key, sign)
     return answer(message, context, {keys.MASKED_SCALARS: pack_scalars(scalars)})

@@ -272,7 +272,7 @@ class SecureRound:
         """The third stage; returns the transcript and who was asked."""
         here, dealt, share = self._stages.here, self._dealt, sent.share
         signatures = [dealt[client].signature for client in here]
-        names = names_of(parts_of(self._settings.loss))
+        self._names = names_of(share.by, parts_of(self._settings.loss))
 
         def entries(client: str) -> Entries:
             return {
@@ -287,7 +287,7 @@ class SecureRound:
         self._scalars = self._stages.ask(
             keys.SECURE_TRAIN,
             entries,
-            lambda answer: read_scalars(answer, len(names)),
+            lambda answer: read_scalars(answer, len(self._names)),
             train_s,
             sent.contents,
         )
@@ -300,8 +300,7 @@ class SecureRound:
         numbers = [sum(column) for column in zip(*self._scalars.values(), strict=True)]
         for key, sign in masked.masks(hidden, SCALARS):
             numbers = add_scalar_masks(numbers, key, sign)
-        names = names_of(parts_of(self._settings.loss))
-        sums = Sums(dict(zip(names, decode_scalars(numbers), strict=True)))
+        sums = Sums(dict(zip(self._names, decode_scalars(numbers), strict=True)))
         if sums.clients != len(masked.here):
             raise SecureError(f"the scalars of {len(masked.here)} clients don't add up; one of them lies")
         return sums

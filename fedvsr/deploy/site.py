@@ -56,7 +56,7 @@ class Site(TomlSettings):
         least_steps: Steps of the optimiser that a round must have.
         least_windows: Windows that they must see together.
         least_patch: Low-resolution pixels that a crop's side must have.
-        most_lr: Largest step size, times the largest weight of a part of the loss.
+        most_lr: Largest step size, times the weights of the loss and of the objective together.
         most_eps: Largest ``eps`` of the optimiser.
         most_loss_eps: The same of a part of the loss.
         optimisers: Those that a run may choose, by their classes in ``torch.optim``.
@@ -65,7 +65,8 @@ class Site(TomlSettings):
         rounds_a_day: Rounds of training that are answered within 24 hours.
         evaluate: Whether models are scored on ``held_out_dir``; None: if there is one.
         secure: Whether updates leave in secure sums alone; see docs/privacy.md.
-        peers: List of the other sites' public keys, by which their part in a secure sum is known; or None.
+        peers: List of all sites' public keys, this one's too, by which their part in a secure sum is known;
+            or None.
         server: The server's name or address, and its port.
         ca: Copy of the federation's CA certificate; None only for a try-out without encryption.
         key: The site's private key; None only for a try-out without authentication.
@@ -205,7 +206,7 @@ _LIMITS = {
     "least-steps": "of the optimiser in a round",
     "least-windows": "that the steps of a round see together",
     "least-patch": "low-resolution pixels of a crop's side",
-    "most-lr": "step size, times the largest weight of a part of the loss",
+    "most-lr": "step size, times the weights of the loss and of the objective together",
     "most-eps": "of the optimiser",
     "most-loss-eps": "of a part of the loss",
     "optimisers": "of torch.optim",

@@ -1,15 +1,18 @@
 """The folder of a published model: weights, configuration, card, crops, checksums, nothing else of a run."""
 
 import hashlib
+import io
 import json
-import shutil
 from pathlib import Path
+
+from PIL import Image
 
 from fedvsr.publishing.model_card import WEIGHTS, is_medical, model_card
 from fedvsr_core.checkpoints.atomic import storing, write_atomically
 from fedvsr_core.checkpoints.store import ModelFile, encode, read
 from fedvsr_core.errors import CheckpointError, DataError
 from server_app.config import load
+from server_app.records.crop_series import side_by_side
 from server_app.records.journal import read_checked
 from server_app.records.run_dir import RunDir
 
@@ -29,7 +32,8 @@ def publish(
         weights: Name of a file in the run's folder of checkpoints.
         licence: Of the weights.
         medical: Whether the videos are medical, where ``data`` doesn't say so.
-        crops: Whether held-out crops are shown; None: unless the videos are medical.
+        crops: Whether held-out crops are shown, where the run has kept those of this model's round; None:
+            unless the videos are medical.
 
     Returns:
         What was written.
@@ -44,7 +48,7 @@ def publish(
     model = file.build()
     server_round = _round(file, run.checkpoints / weights)
     medical = medical or is_medical(settings)
-    with_crops = run.crops.is_file() and (not medical if crops is None else crops)
+    shown = side_by_side(run.crop_series, server_round) if (not medical if crops is None else crops) else None
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -56,7 +60,7 @@ def publish(
         scale=model.scale,
         licence=licence,
         medical=medical,
-        crops=with_crops,
+        crops=shown is not None,
     )
     config = {
         "library": "fedvsr",
@@ -73,12 +77,13 @@ def publish(
         CONFIG: json.dumps(config, indent=2).encode() + b"\n",
         CARD: card.encode(),
     }
+    if shown is not None:
+        picture = io.BytesIO()
+        Image.fromarray(shown).save(picture, "PNG")
+        contents[CROPS] = picture.getvalue()
     for name, content in contents.items():
         write_atomically(folder / name, content)
-    if with_crops:
-        with storing(folder / CROPS):
-            shutil.copyfile(run.crops, folder / CROPS)
-    written = [folder / name for name in (*contents, *((CROPS,) if with_crops else ()))]
+    written = [folder / name for name in contents]
     sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in written)
     write_atomically(folder / SUMS, sums.encode())
     return [*written, folder / SUMS]

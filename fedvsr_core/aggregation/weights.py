@@ -115,7 +115,6 @@ def loss_aware_of_sums(
     clients: int,
     shares: Fraction,
     roots: Fraction,
-    squares: Fraction,
     *,
     threshold: float = 0.05,
     guard: float = math.inf,
@@ -125,15 +124,15 @@ def loss_aware_of_sums(
     With shares ``q = loss ** -p`` the squared Hellinger distance is ``1 - sum(sqrt(q)) / sqrt(K * sum(q))``
     for K clients, and with the mixing m a client counts ``(1 - m) / K + m * q / sum(q)``.
 
-    The guard needs the largest share, which no sum tells. In its place stands the largest that there can be
-    with such a mean and such a variance, and that there is where one client differs and all others are alike.
-    So no weight ever exceeds the guard, and the mixing may be lower than that of `loss_aware`.
+    The guard needs the largest share, which no sum tells. In its place stands the square of the largest root
+    that there can be with such a mean and such a variance of the roots, and that there is where one client
+    differs and all others are alike. So no weight ever exceeds the guard, and the mixing may be lower than
+    that of `loss_aware`.
 
     Args:
         clients: K, at least 1.
         shares: Sum of q, > 0.
         roots: Sum of the roots of q.
-        squares: Sum of the squares of q.
         threshold: As `loss_aware`.
         guard: As `loss_aware`; infinite for none.
 
@@ -143,14 +142,15 @@ def loss_aware_of_sums(
     Source: FedVSR (MMSys 2026), rewritten; Samuelson's inequality: nothing lies further from the mean than
     ``sqrt(K - 1)`` standard deviations.
     """
-    if not (shares > 0 and roots > 0 and shares <= roots**2 and squares <= shares**2):
+    if not (shares > 0 and roots > 0 and shares <= roots**2):
         raise AggregationError(f"the shares of {clients} clients can't have these sums; one of them lies")
     count = Decimal(clients)
     with localcontext(prec=_DIGITS):
-        total, root, square = map(_decimal, (shares, roots, squares))
-        hellinger = float(max(Decimal(0), 1 - root / (count * total).sqrt()).sqrt())
-        variance = max(Decimal(0), count * square / total**2 - 1)  # of the shares over their mean
-        most_gain = float((variance * (count - 1)).sqrt())  # in units of the uniform weight
+        total, root = _decimal(shares), _decimal(roots)
+        affinity = min(Decimal(1), root / (count * total).sqrt())
+        hellinger = float((1 - affinity).sqrt())
+        deviations = ((1 - affinity**2) * (count - 1)).sqrt()  # of the largest root, in the root mean square
+        most_gain = float((affinity + deviations) ** 2 - 1)  # in units of the uniform weight
     mixing = max(0.0, (hellinger - threshold) / (1 - threshold))
     if mixing * most_gain > guard - 1:
         mixing = (guard - 1) / most_gain

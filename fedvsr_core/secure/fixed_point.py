@@ -1,6 +1,7 @@
 """Real numbers as integers modulo a power of two: what is masked and added."""
 
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -76,6 +77,11 @@ class FixedPoint:
 def encode_scalars(values: Sequence[Fraction | float]) -> list[int]:
     """Scalars as integers modulo ``2**384``, to 2**-257."""
     return [round(Fraction(value) * 2**_SCALAR_POINT) % _SCALAR_MODULUS for value in values]
+
+
+def random_scalar() -> Fraction:
+    """One that is any with equal probability: whatever it is added to is as random."""
+    return Fraction(secrets.randbits(8 * SCALAR_BYTES), 2**_SCALAR_POINT)
 
 
 def decode_scalars(numbers: Sequence[int]) -> list[Fraction]:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-BY = Literal["one", "examples", "loss"]
+By = Literal["one", "examples", "loss"]
 _LOSSES = (2.0**-30, 2.0**30)
 
 
@@ -18,7 +18,7 @@ class Share:
         guard: Largest weight in units of the uniform one; infinite where there is no bound.
     """
 
-    by: BY
+    by: By
     exponent: float = 0.0
     guard: float = math.inf
 

@@ -116,18 +116,18 @@ def reports(line: Line) -> list[Line]:
     sums = (line.get("secure") or {}).get("sums")
     if sums is None:
         return list(line["clients"])
-    told, prefix = float(sums[keys.TOLD_LOSSES]) or math.nan, keys.LOSS_PART_PREFIX
+    count, prefix = float(sums[keys.CLIENTS]), keys.LOSS_PART_PREFIX
     return [
         {
             "client": MEAN,
-            "loss": float(sums[keys.LOSS]) / told,
+            "loss": float(sums.get(keys.LOSS, math.nan)) / count,
             "parts": {
-                name.removeprefix(prefix): float(value) / told
+                name.removeprefix(prefix): float(value) / count
                 for name, value in sums.items()
                 if name.startswith(prefix)
             },
             "examples": sums[keys.NUM_EXAMPLES],
-            "seconds": float(sums[keys.SECONDS]) / float(sums[keys.CLIENTS]),
+            "seconds": float(sums[keys.SECONDS]) / count,
         }
     ]
 

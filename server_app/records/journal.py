@@ -22,9 +22,9 @@ than the journal.
     and ``noise-multiplier``. A secure round has ``client`` alone of each client, ``reply-seconds`` (the
     longest time of training), and ``secure``: ``stages`` (a list of ``stage``, ``asked``, ``answered``,
     ``seconds``, ``bytes-down``, ``bytes-up``), ``least`` (clients that must be left), ``sums`` over all who
-    have trained (``clients``, ``told-losses``, ``loss``, ``loss-`` and each part, ``num-examples``,
-    ``num-steps``, ``seconds``), ``bits`` after the binary point, ``word-bits`` and ``norm`` of the mean
-    update, or ``void``, why there is none.
+    have trained (``clients``, ``num-examples``, ``num-steps``, ``seconds``, and where all tell their
+    losses ``loss``, ``loss-`` and each part), ``bits`` after the binary point, ``word-bits`` and ``norm`` of
+    the mean update, or ``void``, why there is none.
 ``evaluate``: ``round``, ``seconds``, ``protocol`` (all of it), ``made-by`` (tools and versions behind
     metrics for which they matter), the means over clips by metric, such as
     ``psnr-y``, ``clips`` (the same by clip) and ``bicubic`` (all of these for bicubic interpolation), which

@@ -75,8 +75,9 @@ class _Sums(_Entry):
     @model_validator(mode="after")
     def _are_numbers(self) -> Self:
         sums = self.model_extra or {}
-        for name in (keys.CLIENTS, keys.TOLD_LOSSES, keys.LOSS, keys.NUM_EXAMPLES, keys.SECONDS):
+        for name in (keys.CLIENTS, keys.NUM_EXAMPLES, keys.SECONDS):
             float(sums[name])
+        float(sums.get(keys.LOSS, 0.0))
         if not float(sums[keys.CLIENTS]) >= 1:
             raise ValueError("its sums are of no client")
         return self

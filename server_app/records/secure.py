@@ -9,7 +9,7 @@ from server_app.records.journal import Line
 from server_app.records.markdown import number, table
 
 _NOTE = (
-    "The server saw sums over the clients of a round, and no update, loss or number of a single one. So there"
+    "The server saw sums over the clients of a round, and no update, loss or count of a single one. So there"
     " is no table of clients."
 )
 

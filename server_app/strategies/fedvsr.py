@@ -6,7 +6,7 @@ from typing import Unpack
 
 from fedvsr_core.aggregation.weights import Mixed, loss_aware, loss_aware_of_sums
 from fedvsr_core.errors import AggregationError
-from fedvsr_core.secure.scalars import ROOTS, SHARES, SQUARES, Sums
+from fedvsr_core.secure.scalars import ROOTS, SHARES, Sums
 from fedvsr_core.secure.share import Share
 from server_app.strategies.base import StrategyOptions
 from server_app.strategies.mean import Mean
@@ -59,9 +59,12 @@ class FedVSR(Mean):
 
     def mixed(self, sums: Sums) -> Mixed:
         """As `weights`, from sums alone."""
-        shares, roots, squares = (sums.by_name[name] for name in (SHARES, ROOTS, SQUARES))
         decided = loss_aware_of_sums(
-            sums.clients, shares, roots, squares, threshold=self.threshold, guard=self.guard or math.inf
+            sums.clients,
+            sums.by_name[SHARES],
+            sums.by_name[ROOTS],
+            threshold=self.threshold,
+            guard=self.guard or math.inf,
         )
         self.diagnostics["hellinger"] = decided.hellinger
         self.diagnostics["mixing"] = decided.mixing

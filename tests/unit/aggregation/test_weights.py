@@ -178,8 +178,7 @@ def sums_of(losses, progress):
     """What a secure round knows of the clients' shares."""
     share = Share(by="loss", exponent=1 - progress)
     roots = [Fraction(share.root(examples=1, loss=loss)) for loss in losses]
-    powers = [[root**power for root in roots] for power in (2, 1, 4)]
-    return len(losses), *map(sum, powers), [float(root**2) for root in roots]
+    return len(losses), sum(root**2 for root in roots), sum(roots), [float(root**2) for root in roots]
 
 
 def test_sums_give_the_same_weights_on_a_hundred_random_rounds():
@@ -213,7 +212,7 @@ def test_where_one_client_lies_the_guard_is_that_of_the_plain_rule():
     assert loss_aware_of_sums(*sums, guard=1.5).mixing == pytest.approx(plain.mixing, rel=1e-9)
 
 
-@pytest.mark.parametrize("sums", [(0, 1, 1), (-1, 1, 1), (3, -3, 3), (3, 1, 3), (3, 3, 10)], ids=str)
+@pytest.mark.parametrize("sums", [(0, 1), (-1, 1), (3, -3), (3, 1)], ids=str)
 def test_sums_that_nobody_can_have_are_refused(sums):
     with pytest.raises(AggregationError, match="the shares of 3 clients can't have these sums"):
         loss_aware_of_sums(3, *map(Fraction, sums))

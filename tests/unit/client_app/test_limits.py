@@ -61,6 +61,8 @@ def test_experiments_may_be_run(experiment):
         (changed("optimiser", lr=-0.1), "'most-lr' is 0.1, but optimiser.lr is -0.1"),
         (composed("flow.step_size=1000"), "with weights of 1000 together"),
         (composed("loss.parts.charbonnier.weight=1e7"), "with weights of 1e+07 together"),
+        (changed("objective", weight=1e12, temperature=1e-9), "with weights of 1e+21 together"),
+        (changed("objective", temperature=0.0), "objective.temperature must be > 0"),
         (composed("loss.parts.charbonnier.loss.eps=1e-2"), "'most-loss-eps' is 0.001, but an eps is 0.01"),
         (
             changed("schedule", _target_="fedvsr_core.schedules.Late"),

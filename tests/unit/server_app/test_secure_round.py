@@ -1,5 +1,8 @@
 """Promises: a secure round is the survivors' exact mean, whoever goes when; the server sees sums alone."""
 
+import math
+import os
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +13,9 @@ from scipy.stats import chisquare
 from fedvsr_core.aggregation.weights import loss_aware
 from fedvsr_core.flower import keys
 from fedvsr_core.flower.arrays import record_from_arrays, to_arrays
+from fedvsr_core.flower.training_report import TrainingReport
 from fedvsr_core.secure.fixed_point import FixedPoint
+from fedvsr_core.secure.scalars import Sums, names_of
 from server_app.strategies.fedavg import FedAvg
 from server_app.strategies.fedvsr import FedVSR
 from server_app.strategies.inverse_loss import InverseLoss
@@ -241,6 +246,62 @@ def test_a_curious_server_gets_one_kind_of_share_of_a_client(make, caplog, stage
     assert declined(sites.ask(others)) == "secure"  # after the round
     assert declined(sites.ask(others, state)) == "secure"  # at the same time, in another process
     assert "has been answered" in caplog.text
+
+
+@pytest.mark.parametrize("key", [keys.RUN, keys.SERVER_ROUND, keys.SESSION])
+def test_an_equal_value_of_another_type_is_no_other_session(make, key):
+    sites = make()
+    sites.round()
+    state, message = asked(sites, "scalars", "c0")
+    equal = {keys.SERVER_ROUND: 1.0, keys.RUN: b"run-1", keys.SESSION: True}[key]
+    assert declined(sites.ask(again(message, **{key: equal}), state)) == "secure"
+    _, message = asked(sites, "keys", "c0")
+    assert declined(sites.ask(again(message, **{key: equal}))) == "secure"
+
+
+def test_claims_of_old_sessions_go_and_others_stay(make, tmp_path, monkeypatch):
+    sites = make()
+    sites.round()
+    claims = sorted(tmp_path.rglob("*-secure_unmask"))
+    assert len(claims) == len(sites.losses)
+    os.utime(claims[0], (0, 0))
+    sites.round(server_round=2)
+    left = set(tmp_path.rglob("*-secure_unmask"))
+    assert claims[0] not in left
+    assert set(claims[1:]) < left
+
+
+def test_the_sums_are_fewer_than_the_clients(make, caplog):
+    """As many exact sums as clients would tell each client's loss."""
+    for clients, told in ((3, False), (4, True)):
+        sums = make(clients).round(FedVSR(num_rounds=10)).line["secure"]["sums"]
+        assert ("loss" in sums) is told
+    sites = make()
+    sites.gone = {"train": ["c0", "c1"]}
+    assert sites.round(FedVSR(num_rounds=10)).mean is None
+    assert "the sums of fewer than 4 clients would tell their losses" in caplog.text
+    assert "loss" in make(3).round(FedAvg()).line["secure"]["sums"]
+    assert set(names_of("loss", [])) - set(names_of("examples", [])) == {"roots"}
+
+
+def test_one_loss_among_private_ones_is_not_read_off_the_sum(make, monkeypatch):
+    sites = make()
+    train = sites.train
+
+    def private(content, node_config, state, device):
+        reply = train(content, node_config, state, device)
+        if node_config["site"] != "c0":
+            kept = {"loss": math.nan, "parts": {"charbonnier": math.nan}, "epsilon": 1.0}
+            report = replace(TrainingReport.unpack(reply), **kept)
+            reply.update(report.pack())
+        return reply
+
+    monkeypatch.setattr("client_app.app.train_and_report", private)
+    decoded = []
+    monkeypatch.setattr(Sums, "report", lambda sums: decoded.append(sums) or {})
+    assert sites.round(FedAvg()).mean is not None
+    assert decoded[0].by_name["told-losses"] == 1
+    assert abs(decoded[0].by_name["loss"]) > 2**32  # of 127 bits before the point; the loss is below 0.1
 
 
 @pytest.mark.parametrize("stage", STAGES[1:])

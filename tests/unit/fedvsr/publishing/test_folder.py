@@ -21,7 +21,7 @@ from fedvsr_core.checkpoints.store import load_model, read
 from fedvsr_core.components import build
 from server_app.checkpoints import TrainingCheckpoint, save_round
 from server_app.config import compose, save
-from tests.pages import long_journal, run_with
+from tests.pages import draw_crops, long_journal, run_with
 
 ROOT = Path(__file__).parents[4]
 TINY = "model.width=4 model.blocks=1"
@@ -47,7 +47,7 @@ def run(tmp_path):
         2, model.state_dict(), settings.model, {"momentum": np.ones(3, np.float32)}, history, 29.0
     )
     save_round(run.checkpoints, checkpoint, keep=0)
-    run.crops.write_bytes(b"a picture")
+    draw_crops(run, (0, 2))
     return run
 
 
@@ -133,6 +133,14 @@ def test_medical_video_is_said_and_not_shown(run, tmp_path):
     publish(run, folder, "--medical")
     assert "**Not for diagnosis.**" in (folder / "README.md").read_text()
     assert not (folder / "crops.png").exists()
+
+
+def test_crops_of_another_round_are_not_shown_as_this_models(run, tmp_path):
+    for path in run.crop_series.glob("round-00002.*"):
+        path.unlink()
+    publish(run, tmp_path / "model")
+    assert not (tmp_path / "model" / "crops.png").exists()
+    assert "crops.png" not in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_few_sites_have_no_spread(run, tmp_path):

@@ -15,7 +15,6 @@ def stage(name, answered=4):
 def line(number, **facts):
     sums = {
         "clients": 4.0,
-        "told-losses": 4.0,
         "loss": 0.2,
         "loss-charbonnier": 0.16,
         "loss-high-frequency": 0.04,
