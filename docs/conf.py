@@ -29,6 +29,8 @@ exclude_patterns = ["build", ".venv", ".git"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_block"]
+smartquotes = False
+"""``--option`` is to be copied as it is typed."""
 default_role = "code"
 """Our docstrings name things in single backticks."""
 autodoc_member_order = "bysource"

@@ -42,12 +42,25 @@ def check(app: Path, run_config: Mapping[str, Any]) -> dict[str, Any]:
     settings, _ = settings_of_run({**defaults, **run_config})
     check_secure(settings, adapted(build(settings.strategy.server, num_rounds=settings.rounds)))
     if settings.run.resume is None:
+        _check_folders("data", settings.data)
         _check_root(Path(settings.run.root).expanduser())
         return {"resumes": None, "clients": None}
     run = RunDir.open(settings.run.resume)
     names: list[str] = next((line["names"] for line in reversed(starts(read_journal(run.journal)))), [])
     simulated = names and all(name.startswith("partition-") for name in names)
     return {"resumes": str(run.path), "clients": len(names) if simulated else None}
+
+
+def _check_folders(key: str, value: Any) -> None:  # noqa: ANN401 (any value of a yaml)
+    """Refuse folders of data that depend on where the server was started."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_folders(f"{key}.{name}", inner)
+    elif isinstance(value, str) and key.endswith("folder") and not Path(value).expanduser().is_absolute():
+        raise ConfigurationError(
+            f"{key} must be an absolute path, got '{value}'; the server may start in any folder,"
+            " so write the path from / on"
+        )
 
 
 def _check_root(root: Path) -> None:

@@ -17,6 +17,7 @@ from fedvsr.installed_app import app_folder
 from fedvsr.run_config import check_run_config, parse_run_config
 from fedvsr.run_display import displayed, whole_log
 from fedvsr.stopping import end_run, stop_named
+from fedvsr_core.components import nearest
 from fedvsr_core.errors import REFUSED, ConfigurationError
 from server_app.records.run_dir import ANNOUNCED
 from server_app.written import flower_words, overrides
@@ -113,6 +114,8 @@ def run(
         }
         if "/" not in data and (folder / "conf" / "data" / f"{data}.yaml").is_file():
             words, data = words | {"data": data}, ""
+        elif data and engine.is_local(superlink):
+            _check_data(folder, data)
         if settings:
             more = " ".join(map(shlex.quote, settings))
             words |= {"overrides": f"{words.get('overrides', '')} {more}".strip()}
@@ -212,6 +215,14 @@ def stop(
     typer.echo(
         f"stopped the engine (process {', '.join(map(str, stopped))})" if stopped else "no engine is running"
     )
+
+
+def _check_data(app: Path, data: str) -> None:
+    if Path(data).expanduser().is_dir():
+        return
+    names = {file.stem for file in (app / "conf" / "data").glob("*.yaml")}
+    there = "" if "/" in data else nearest(data, names)
+    raise ConfigurationError(f"there is no folder '{Path(data).expanduser().absolute()}' to train on{there}")
 
 
 def _with_paths(

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import click
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.utils import get_params_from_function
 
 from fedvsr_core.errors import FedVSRError
 from fedvsr_core.printable import printable
@@ -67,6 +68,7 @@ class _Group(TyperGroup):
             alone.command()(getattr(module, cmd_name.replace("-", "_")))
             command = typer.main.get_command(alone)
         command.name = cmd_name
+        _explain_arguments(command)
         return cmd_name, command, args[1:]
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as in click)
@@ -79,6 +81,18 @@ class _Group(TyperGroup):
                 raise
             remedy = "see that the disk has room, and that you may do this there"
             raise click.ClickException(printable(f"{error}; {remedy}")) from error
+
+
+def _explain_arguments(command: click.Command) -> None:
+    """Give arguments the help that they are declared with: typer 0.20 loses it beside click 8.5."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _explain_arguments(inner)
+        return
+    declared = get_params_from_function(command.callback) if command.callback else {}
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument) and not parameter.help and parameter.name in declared:
+            parameter.help = getattr(declared[parameter.name].default, "help", None)
 
 
 def _said_of(cmd_name: str) -> str:

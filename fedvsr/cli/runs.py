@@ -17,7 +17,7 @@ from server_app.records.history import Evaluation
 from server_app.records.markdown import signed
 from server_app.records.run_dir import run_root
 
-_BESIDE = 50
+_BESIDE = 64
 """Columns that the rest of the table needs."""
 _REASON = 100
 """Characters of a reason that a table has room for; ``--json`` has all of it."""
@@ -38,7 +38,8 @@ def runs(
         typer.echo(json.dumps([_facts(run) for run in states], indent=2))
         return
     longest = max((len(run.path.name) for run in states), default=0)
-    table = Table(Column("run", min_width=longest), "state", "rounds", "best score", "protocol")
+    whole = [Column(name, no_wrap=True) for name in ("run", "state", "rounds")]
+    table = Table(*whole, "best score", "protocol")  # the last two are wrapped where there is little room
     for run in states:
         state = f"{run.state}, resumable" if run.resumable else run.state
         rounds = f"{run.done}/{run.rounds or '?'}"

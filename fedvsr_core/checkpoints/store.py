@@ -131,7 +131,12 @@ def read(path: Path) -> ModelFile:
     except OSError as error:
         raise CheckpointError(f"no file of weights at '{path}': {error.strerror or error}") from error
     except (SafetensorError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(f"'{path}' is damaged or no safetensors file: {error}") from error
+        remedy = (
+            "; convert a published checkpoint of torch with 'fedvsr import-checkpoint'"
+            if path.suffix in {".pth", ".pt", ".ckpt"}
+            else ""
+        )
+        raise CheckpointError(f"'{path}' is damaged or no safetensors file: {error}{remedy}") from error
     if facts.pop("format", None) != FORMAT:
         raise CheckpointError(f"'{path}' wasn't written by this project: its metadata lack format={FORMAT}")
     return ModelFile(

@@ -85,7 +85,8 @@ class HeldOut:
         self._clips = [shot.degraded(degradation).clip() for shot in shots]
         if not self._clips:
             raise DataError(
-                "expected held-out clips to score the model on, got none; name a folder of them in data"
+                "expected held-out clips to score the model on, got none; name a folder of them, for example"
+                " data.held_out_folder=/absolute/folder"
             )
         self._chunk = chunk
         self._device = device

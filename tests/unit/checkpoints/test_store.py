@@ -125,6 +125,9 @@ def test_what_is_no_model_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"MZ\x90")
     with pytest.raises(CheckpointError, match=r"x\.safetensors' is damaged or no safetensors file"):
         load_model(path)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="convert a published checkpoint of torch with 'fedvsr import-"):
+        load_model(tmp_path / "x.pth")
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(CheckpointError, match="wasn't written by this project"):
         load_model(path)

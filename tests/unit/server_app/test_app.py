@@ -220,7 +220,7 @@ def test_the_sentence_comes_before_the_traceback(serve, client_grid, caplog):
         serve(client_grid(2), "data.held_out_clips=0")
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
         f"{errors.REFUSED}expected held-out clips to score the model on, got none;"
-        " name a folder of them in data"
+        " name a folder of them, for example data.held_out_folder=/absolute/folder"
     ]
 
 

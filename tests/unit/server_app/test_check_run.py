@@ -37,6 +37,17 @@ def test_a_folder_of_runs_that_cannot_be(app):
         check(app, words)
 
 
+def test_a_folder_of_data_that_depends_on_where_the_server_starts(app, tmp_path):
+    folders = {"data.folder": str(tmp_path), "data.held_out_folder": "other"}
+    words = {"data": "videos", "overrides": overrides(folders)}
+    with pytest.raises(
+        ConfigurationError, match=r"data\.held_out_folder must be an absolute path, got 'other'"
+    ):
+        check(app, words)
+    words["overrides"] = overrides(folders | {"data.held_out_folder": "~/other"})
+    assert check(app, words) == {"resumes": None, "clients": None}
+
+
 @pytest.mark.parametrize(
     ("names", "clients"), [(["partition-0", "partition-1"], 2), (["north", "south"], None)]
 )

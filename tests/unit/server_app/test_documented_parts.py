@@ -60,12 +60,14 @@ def test_each_page_shows_a_class_and_what_names_it():
         assert page == "own-metric" or any(re.match(r"conf/\w+/\w+\.yaml", name) for name in names), page
 
 
-def test_the_model_keeps_what_all_models_keep(added, tmp_path):
+def test_the_model_keeps_what_all_models_keep(added, tmp_path, caplog):
     torch.manual_seed(0)
     network = build(of_models.settings("three_frames")).eval()
     precise = build(of_models.settings("three_frames")).double().eval()
     of_models.test_the_configuration_says_all_and_agrees_with_the_data("three_frames")
     of_models.test_what_is_declared_is_there("three_frames")
+    of_models.test_other_factors("three_frames", 2)
+    of_models.test_weights_of_another_factor_load_up_to_the_tail("three_frames", tmp_path, caplog)
     of_models.test_some_frames_are_those_of_the_whole(precise)
     of_models.test_shape_at_any_size(network, (7, 9))
     of_models.test_short_clips(network, 1)

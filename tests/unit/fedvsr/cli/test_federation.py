@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from fedvsr.run_config import parse_run_config
 from server_app.config import compose
 from server_app.written import overrides
 
+ROOT = Path(__file__).parents[4]
 COMPLETED = {"status": "finished:completed", "status-details": ""}
 CRASHED = {"status": "finished:failed", "status-details": "No heartbeat received from the task"}
 UNKNOWN = {"status": "finished:unknown", "status-details": "[code: 2] Run not found"}
@@ -187,3 +189,15 @@ def test_a_simulation_that_does_not_start_in_time_is_tried_once_more(runs):
     done, submitted = runs((late, CRASHED), (late, CRASHED), resumes=0, words=[])
     assert (done.exit_code, len(submitted)) == (1, 2)
     assert done.output.splitlines()[-1] == f"run 2: finished:failed: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"), [("sampel", "; did you mean 'sample'?"), ("./sampel", ""), ("no/videos", "")]
+)
+def test_data_that_is_neither_a_name_nor_a_folder(data, hint, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "check_run_config", lambda app, words: pytest.fail("it was refused too late"))
+    monkeypatch.setattr(module, "app_folder", lambda: ROOT)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["run", "--data", data])
+    assert done.exit_code == 2
+    assert done.output == f"Error: there is no folder '{tmp_path / data}' to train on{hint}\n"

@@ -25,6 +25,19 @@ def test_every_command_has_a_help(command):
     assert f"fedvsr {command}" in done.output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["runs"], "Folder of runs; default"),
+        (["upscale"], "folders of frames"),
+        (["data", "check"], "of a dataset or of a clip store"),
+    ],
+)
+def test_the_help_says_what_an_argument_is(words, said):
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"}).output
+    assert said in shown.partition("Arguments")[2].partition("Options")[0]
+
+
 def test_the_help_names_every_command():
     shown = CliRunner().invoke(app, ["--help"]).output
     assert [command for command in COMMANDS if command not in shown] == []

@@ -50,7 +50,10 @@ def test_a_narrow_terminal_cuts_no_name(tmp_path):
     long = run.path.rename(tmp_path / f"{run.path.name}{'-and-more' * 6}")
     code, said = runs(FEDVSR_RUNS=str(tmp_path), COLUMNS="40")
     assert code == 0, said
-    assert f" {long.name} " in said.split("to resume")[0]
+    table = said.split("to resume")[0]
+    assert f" {long.name} " in table
+    for words in ("failed, resumable", "protocol", "vid4-y", "27.250", "+1.250"):
+        assert words in table
 
 
 def test_json_has_all_of_it(tmp_path):
