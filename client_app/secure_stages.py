@@ -69,14 +69,8 @@ def deal_shares(message: Message, context: Context) -> Message:
 
 
 def reveal_scalars(message: Message, context: Context) -> Message:
-    """The fourth, after training: what takes the masks off the sum of the scalars.
-
-    Raises:
-        SecureError: If the sums of so few would tell their losses.
-    """
+    """The fourth, after training: what takes the masks off the sum of the scalars."""
     session, before = _told(message, context, keys.SECURE_SCALARS)
-    if len(session.here) < (least := session.number("least")):
-        raise SecureError(f"the sums of fewer than {least:g} clients would tell their losses")
     return _revealed(message, context, session.reveal(SCALAR_SUM, before))
 
 

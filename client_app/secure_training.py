@@ -66,15 +66,8 @@ def keep_update(message: Message, context: Context, call_next: ClientAppCallable
         raise SecureError(f"the loss is {report.loss}; it would spoil the sum")
     memory.keep_update(_update(reply.content, start, settings.secure.clip))
     root = share.root(examples=report.examples, loss=report.loss)
-    least = LEAST_TELLERS if share.by == "loss" else 1
-    told = not report.withheld and len(session.here) >= least
-    session.note(
-        root=root,
-        guard=share.guard,
-        clip=settings.secure.clip,
-        bits=settings.secure.bits,
-        least=least if told else 1,
-    )
+    session.note(root=root, guard=share.guard, clip=settings.secure.clip, bits=settings.secure.bits)
+    told = not report.withheld and (share.by != "loss" or session.roster.least >= LEAST_TELLERS)
     scalars = encode_scalars(scalars_of(report, root, share.by, parts_of(settings.loss), told=told))
     for key, sign in session.masks(SCALAR_SUM, SCALARS):
         scalars = add_scalar_masks(scalars, key, sign)

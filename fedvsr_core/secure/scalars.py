@@ -1,7 +1,7 @@
 """The scalars of a secure round: what is summed over clients beside their updates.
 
 Sums are exact, and exact sums tell much: as many of them as there are clients tell each client's number. So
-there are as few as the weights need, shares are rounded, and losses are told by `LEAST_TELLERS` or more.
+there are as few as the weights need, and shares are rounded.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,8 @@ from fedvsr_core.secure.share import By
 
 SHARES, ROOTS = "shares", "roots"
 LEAST_TELLERS = 4
-"""Of losses that weights are made of: the sums of losses, shares and roots would tell those of three."""
+"""Of losses that weights are made of: the sums of losses, shares and roots would tell those of three. So
+losses are told where as many must be left at the end."""
 _ROUNDED = Context(prec=20)
 """Of a root's square: exact, it would tell as much as a third sum."""
 _OF_REPORT = (keys.NUM_EXAMPLES, keys.NUM_STEPS, keys.SECONDS)

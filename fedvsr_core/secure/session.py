@@ -90,6 +90,11 @@ class Roster:
         """The clients in their order, which decides who adds a common mask and who subtracts it."""
         return list(self.keys)
 
+    @property
+    def least(self) -> int:
+        """How many of them must be left after each stage."""
+        return needed(len(self.keys), self.threshold)
+
     def holders(self, name: str) -> list[str]:
         """Who holds shares of a client's secrets: the client itself and its neighbours, in their order.
 
@@ -123,8 +128,8 @@ class Roster:
         """
         if len(set(here)) != len(here) or not set(here) <= set(self.keys) or name not in here:
             raise SecureError(f"{len(here)} clients are left, but not all of the roster's, or not this one")
-        if len(here) < (least := needed(len(self.keys), self.threshold)):
-            raise SecureError(f"{least} of {len(self.keys)} clients must be left, got {len(here)}")
+        if len(here) < self.least:
+            raise SecureError(f"{self.least} of {len(self.keys)} clients must be left, got {len(here)}")
         around = len(self.neighbours(name, here)) + 1
         if around < (least := self.share_threshold(name)):
             raise SecureError(f"{least} of this client's neighbours and itself must be left, got {around}")
